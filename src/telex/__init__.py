@@ -1,0 +1,1 @@
+"""Every language model, every dialect, streamed or whole."""

@@ -1,0 +1,84 @@
+"""What can be typed behind `telex`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import uvloop
+from cyclopts import App, Parameter
+
+from telex.config import Config, load_config
+
+app = App(name="telex", help="Every language model, every dialect, streamed or whole.", version=lambda: version("telex"))
+
+ConfigFile = Annotated[Path | None, Parameter(name="--config", help="A telex.toml; without one, what the environment has keys for.")]
+Model = Annotated[str, Parameter(help="The model's name, as `telex models` lists it.")]
+
+PROMPT = "Explain to a child in about six sentences why the sky is blue."
+
+
+def run(work: Coroutine[Any, Any, int]) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def configured(config: Path | None, host: str | None = None, port: int | None = None) -> Config:
+    """The configuration in the file, else in ./telex.toml, else without any; host and port of the command line win."""
+    path = config or (Path("telex.toml") if Path("telex.toml").exists() else None)
+    loaded = load_config(path)
+    changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    if changes:
+        loaded.server = msgspec.convert({**msgspec.structs.asdict(loaded.server), **changes}, type(loaded.server))
+    return loaded
+
+
+@app.command
+def serve(
+    *,
+    config: ConfigFile = None,
+    host: Annotated[str | None, Parameter(help="The address to listen on.")] = None,
+    port: Annotated[int | None, Parameter(help="The port to listen on; 0 takes a free one.")] = None,
+    race: Annotated[bool, Parameter(help="Run the race once through the gateway; without a terminal, end behind it.")] = False,
+) -> int:
+    """Run the gateway."""
+    from telex.cli.serve import serve_gateway
+
+    return run(serve_gateway(configured(config, host, port), PROMPT if race else None))
+
+
+@app.command
+def race(
+    prompt: Annotated[str, Parameter(help="What the model is asked, twice.")] = PROMPT,
+    *,
+    model: Model = "local",
+    url: Annotated[str | None, Parameter(help="A gateway that runs already; without it, one is started for the race.")] = None,
+    config: ConfigFile = None,
+    report: Annotated[Path | None, Parameter(help="Also write the race as a page to this file.")] = None,
+) -> int:
+    """Ask one prompt twice, streamed and whole, and show what waiting feels like."""
+    from telex.cli.race import race_alone, race_at
+
+    if url is not None:
+        return run(race_at(url, model, prompt, report))
+    return run(race_alone(configured(config, port=0), model, prompt, report))
+
+
+@app.command
+def models(*, config: ConfigFile = None) -> int:
+    """List the models that can be asked for."""
+    from telex.cli.inspect import list_models
+
+    return run(list_models(configured(config)))
+
+
+@app.command
+def check(*, config: ConfigFile = None) -> int:
+    """Validate the configuration and say what each provider answers."""
+    from telex.cli.inspect import check_providers
+
+    return run(check_providers(configured(config)))

@@ -1,0 +1,22 @@
+"""The configuration: a telex.toml, or what holds without one."""
+
+from telex.config.document import ConfigError, nearest
+from telex.config.load import LOOPBACK, default_config, load_config, parse_config, read_key
+from telex.config.schema import Config, Model, Provider, Secret, Server, Target, Timeouts
+
+__all__ = [
+    "LOOPBACK",
+    "Config",
+    "ConfigError",
+    "Model",
+    "Provider",
+    "Secret",
+    "Server",
+    "Target",
+    "Timeouts",
+    "default_config",
+    "load_config",
+    "nearest",
+    "parse_config",
+    "read_key",
+]

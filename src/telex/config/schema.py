@@ -1,0 +1,97 @@
+"""What may stand in a telex.toml, and what holds without it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from telex.core.messages import Fields
+from telex.dialects.quirks import Quirks
+
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Secret:
+    """Something that no log, error or repr may show."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('…')"
+
+
+class KeySource(Struct, forbid_unknown_fields=True):
+    env: str | None = None
+    file: str | None = None
+
+
+class Server(Struct, forbid_unknown_fields=True, frozen=True):
+    """`hosts`: further names under which clients may address this server. `drain`: seconds that open answers get at the end."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8484
+    access: Literal["open"] = "open"
+    drain: Annotated[float, Meta(ge=0)] = 30.0
+    hosts: list[str] = field(default_factory=list)
+    body_limit: Annotated[int, Meta(ge=1)] = 64 << 20
+    """Bytes that the body of a request may have."""
+
+
+class Timeouts(Struct, forbid_unknown_fields=True, frozen=True):
+    """Seconds. `gate`: then headers go out so that keep-alives can flow. `connect`, `first_byte`, `first_content`: from the start of
+    the attempt. `idle`: without any bytes; `content_idle`: bytes, but no content. `total`: everything."""
+
+    gate: Seconds = 10.0
+    connect: Seconds = 5.0
+    first_byte: Seconds = 60.0
+    first_content: Seconds = 120.0
+    idle: Seconds = 60.0
+    content_idle: Seconds = 300.0
+    total: Seconds = 600.0
+
+
+class Provider(Struct, forbid_unknown_fields=True):
+    """`whole`: how `complete` asks it, for a `whole` reply or as a `stream` that Telex folds. `always`: fields of every request."""
+
+    dialect: str
+    base_url: str = ""
+    api_key: KeySource | str | None = None
+    key_env: str | None = None
+    quirks: Quirks = field(default_factory=Quirks)
+    always: Fields = field(default_factory=dict)
+    whole: Literal["whole", "stream"] = "whole"
+    embedded: bool = False
+
+
+class Target(Struct, forbid_unknown_fields=True, frozen=True):
+    """`tier`: a higher one is tried when the lower ones are out."""
+
+    provider: str
+    model: str
+    tier: int = 1
+    whole: Literal["whole", "stream"] | None = None
+
+
+class Model(Struct, forbid_unknown_fields=True):
+    targets: Annotated[list[Target], Meta(min_length=1)]
+    retries: Annotated[int, Meta(ge=0, le=5)] = 1
+    on_disconnect: Literal["cancel"] = "cancel"
+    timeouts: dict[str, float] = field(default_factory=dict)
+
+
+class Config(Struct, forbid_unknown_fields=True):
+    server: Server = field(default_factory=Server)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    providers: dict[str, Provider] = field(default_factory=dict)
+    models: dict[str, Model] = field(default_factory=dict)
+
+    def model_timeouts(self, model: Model | None) -> Timeouts:
+        return msgspec.structs.replace(self.timeouts, **model.timeouts) if model and model.timeouts else self.timeouts

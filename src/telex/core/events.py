@@ -1,0 +1,74 @@
+"""The grammar of a generation: what a model said, as a flow of small frozen events.
+
+    Start (PartStart PartDelta* PartEnd | Extra | Usage | Progress | Finish)* (Done | Failure)
+
+Each choice numbers its parts from 0. Several parts may be open at once (parallel tool calls do that), none opens twice.
+`Done` says that the upstream sent its terminator: no decoder ever makes one up.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from telex.core.errors import Failure
+from telex.core.messages import Fields, Finish, PartKind, Usage
+
+
+class Start(Struct, frozen=True, omit_defaults=True):
+    """The upstream's own id and model name; `created` in seconds since 1970."""
+
+    id: str
+    model: str
+    created: int = 0
+
+
+class PartStart(Struct, frozen=True, omit_defaults=True):
+    choice: int
+    index: int
+    kind: PartKind
+    id: str = ""
+    name: str = ""
+    tool: str = ""
+
+
+class PartDelta(Struct, frozen=True, omit_defaults=True):
+    """More of a part: what it holds is appended, a signature replaces."""
+
+    choice: int
+    index: int
+    text: str = ""
+    data: str = ""
+    signature: str = ""
+
+
+class PartEnd(Struct, frozen=True, omit_defaults=True):
+    choice: int
+    index: int
+
+
+class Extra(Struct, frozen=True, omit_defaults=True):
+    """Fields without a word of their own. Those of a choice merge (lists grow), those of the whole reply (choice -1) replace."""
+
+    choice: int
+    fields: Fields = field(default_factory=dict)
+
+
+class Progress(Struct, frozen=True, omit_defaults=True):
+    """How many tokens of the prompt the model has read; no content, but a sign of life."""
+
+    done: int
+    total: int
+
+
+class Done(Struct, frozen=True):
+    """The upstream said that this was all."""
+
+
+Event = Start | PartStart | PartDelta | PartEnd | Extra | Progress | Usage | Finish | Done | Failure
+
+
+def is_content(event: Event) -> bool:
+    """Whether an event commits a generation: text, reasoning, a refusal, audio, or the start of a tool call."""
+    if type(event) is PartDelta:
+        return bool(event.text or event.data)
+    return type(event) is PartStart and event.kind == "tool_call"

@@ -1,0 +1,45 @@
+"""The few words of ASGI that the raw endpoints use."""
+
+from __future__ import annotations
+
+import math
+
+from starlette.types import Receive, Scope, Send
+
+from telex.core import json
+from telex.core.errors import Failure
+from telex.dialects import Dialect
+
+__all__ = ["Headers", "Receive", "Scope", "Send", "error_headers", "header", "problem", "respond", "respond_error"]
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The first header of that lower-case name, or an empty string."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+async def respond(send: Send, status: int, body: bytes, headers: Headers, content_type: bytes = b"application/json") -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", content_type), length, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def respond_error(send: Send, dialect: Dialect, failure: Failure, headers: Headers) -> None:
+    await respond(send, failure.http_status, dialect.encode_error(failure), [*headers, *error_headers(failure)])
+
+
+def error_headers(failure: Failure) -> Headers:
+    """What the SDKs obey: how long to wait, and that it is no use to try what was tried already."""
+    headers: Headers = []
+    if failure.retry_after is not None:
+        headers.append((b"retry-after", str(math.ceil(failure.retry_after)).encode()))
+    if failure.kind == "quota_exhausted" or failure.http_status >= 500:
+        headers.append((b"x-should-retry", b"false"))
+    return headers
+
+
+def problem(status: int, title: str, detail: str) -> bytes:
+    """Problem details (RFC 9457), the errors of Telex's own paths."""
+    return json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail})

@@ -1,0 +1,125 @@
+"""A generation to the client that waits for it: frames as they come, or one body at the end.
+
+Both listen for the client at the same time: one that leaves stops its generation, in every phase.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from telex.gateway.asgi import Headers, Receive, Send, respond, respond_error
+from telex.generation.generation import Generation
+
+KEEP_ALIVE_SECONDS = 15.0
+"""Seconds of silence after which an open stream gets a sign of life."""
+
+STREAM_HEADERS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+async def deliver(generation: Generation, receive: Receive, send: Send) -> None:
+    """Run `generation` for this client."""
+    headers: Headers = [(b"telex-generation", generation.id.encode())]
+    async with running(generation, receive):
+        if generation.request.stream:
+            await deliver_stream(generation, send, headers)
+        else:
+            await deliver_whole(generation, send, headers)
+
+
+@asynccontextmanager
+async def running(generation: Generation, receive: Receive) -> AsyncIterator[None]:
+    """The generation runs inside, and stops when the client leaves or when we do."""
+
+    async def listen() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        generation.stop()
+
+    generation.start()
+    listener = asyncio.create_task(listen())
+    try:
+        yield
+    finally:
+        listener.cancel()
+        generation.stop()
+        await generation.finished()
+
+
+async def deliver_stream(generation: Generation, send: Send, headers: Headers) -> None:
+    """Headers go out at the first content or at the gate. Until then a failure is a status, behind them an error in the stream."""
+    try:
+        async with asyncio.timeout(generation.timeouts.gate):
+            await generation.opened()
+    except TimeoutError:
+        pass
+    if generation.failure is not None and not generation.committed:
+        await respond_error(send, generation.dialect, generation.failure, headers)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS + headers})
+    log, alive = generation.log, KeepAlive(generation)
+    try:
+        while True:
+            if data := log.take():
+                alive.sent()
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+            elif log.closed:
+                break
+            elif alive.due():
+                await send({"type": "http.response.body", "body": generation.dialect.KEEP_ALIVE, "more_body": True})
+            else:
+                await log.wait()
+    finally:
+        alive.cancel()
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def deliver_whole(generation: Generation, send: Send, headers: Headers) -> None:
+    await generation.finished()
+    if generation.failure is not None:
+        await respond_error(send, generation.dialect, generation.failure, headers)
+    else:
+        await respond(send, 200, generation.log.take(), [*headers, (b"server-timing", server_timing(generation))])
+
+
+def server_timing(generation: Generation) -> bytes:
+    """Milliseconds, as the `Server-Timing` header wants them."""
+    timing = generation.meter.timing(0.0)
+    parts = (("connect", timing.connect), ("ttft", timing.ttft), ("total", timing.e2e))
+    return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts if seconds is not None).encode()
+
+
+class KeepAlive:
+    """Notices silence. One timer that looks rarely, so that an event costs nothing but a glance at the clock."""
+
+    def __init__(self, generation: Generation) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._log = generation.log
+        self._last = self._loop.time()
+        self._due = False
+        self._arm()
+
+    def _arm(self) -> None:
+        self._timer = self._loop.call_at(self._last + KEEP_ALIVE_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if self._loop.time() >= self._last + KEEP_ALIVE_SECONDS:
+            self._due = True
+            self._last = self._loop.time()
+            self._log.wake()
+        self._arm()
+
+    def sent(self) -> None:
+        self._last = self._loop.time()
+
+    def due(self) -> bool:
+        due, self._due = self._due, False
+        return due
+
+    def cancel(self) -> None:
+        self._timer.cancel()

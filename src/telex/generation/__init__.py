@@ -1,0 +1,1 @@
+"""The heart: one request runs here once, whoever asked for it and however it is read."""

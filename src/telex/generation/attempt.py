@@ -1,0 +1,254 @@
+"""One try at one target: what the provider pushes becomes frames in the log, events for the meter, and a verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from telex.config import Timeouts
+from telex.core import sse
+from telex.core.errors import Failure
+from telex.core.events import Done, Event, is_content
+from telex.dialects import Dialect, StreamDecoder
+from telex.generation.log import Log
+from telex.generation.output import Output
+from telex.metering.meter import Meter
+from telex.upstream.address import render_request
+from telex.upstream.connection import Connection
+from telex.upstream.pool import Pool
+from telex.upstream.provider import Endpoint
+
+ERROR_LIMIT = 64 << 10
+"""Bytes of an error's body that are read."""
+
+REPLY_LIMIT = 64 << 20
+"""Bytes that a reply may have which is kept until it is whole."""
+
+HELD_LIMIT = 1 << 20
+"""Bytes of frames without content that are held back before the first content."""
+
+LINGER = 1.0
+"""Seconds for the connection of a finished stream to end properly, so that it can be used again."""
+
+
+class Attempt:
+    """`verdict` is None once the first content came (or the whole reply), else why it did not. `ended` follows a good verdict.
+
+    Frames are held back until `commit`, so that a failed attempt leaves no trace.
+    """
+
+    def __init__(
+        self, dialect: Dialect, decoder: StreamDecoder, output: Output, log: Log, meter: Meter, timeouts: Timeouts, end: float, stream: bool
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.verdict: asyncio.Future[Failure | None] = self._loop.create_future()
+        self.ended: asyncio.Future[Failure | None] = self._loop.create_future()
+        self._dialect = dialect
+        self._decoder = decoder
+        self._output = output
+        self._log = log
+        self._meter = meter
+        self._timeouts = timeouts
+        self._end = end
+        self._stream = stream  # asked the provider to stream
+        self._frames = sse.Decoder()
+        self._held: list[bytes] | None = []  # None once committed
+        self._body: list[bytes] = []
+        self._size = 0
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        self._connection: Connection | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def start(self, pool: Pool, endpoint: Endpoint, body: bytes) -> Failure | None:
+        """Send the request and wait for the verdict. When cancelled, the connection is closed at once."""
+        try:
+            connection = pool.take(endpoint.origin) or await pool.open(endpoint.origin, self._timeouts.connect)
+            if isinstance(connection, Failure):
+                return connection
+            self._connection = connection
+            self._began = self._last_bytes = self._last_content = self._loop.time()
+            self._meter.connected(self._began)
+            connection.send(render_request(endpoint.head, body), self)
+            self._watch()
+            return await self.verdict
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+
+    def commit(self) -> None:
+        """From now on frames go to the log, those held back first."""
+        held, self._held = self._held or [], None
+        self._write(held)
+
+    def abort(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connection is not None:
+            self._connection.abort()
+
+    # what the connection says
+
+    def on_head(self, status: int, headers: dict[str, str]) -> None:
+        self._status, self._headers = status, headers
+        self._last_bytes = self._loop.time()
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if headers.get("content-encoding", "identity") != "identity":
+            self._fail(Failure("malformed", "The provider compressed its answer, although it was asked not to."))
+        elif 300 <= status < 400:
+            self._fail(Failure("redirected", "The provider answered with a redirect, which is not followed.", status=status))
+        elif status == 200 and kind == "text/html":
+            self._fail(Failure("malformed", "The provider answered with a page of HTML instead of a reply."))
+        else:
+            self._stream = self._stream and status == 200 and not kind.endswith("json")
+
+    def on_data(self, data: bytes) -> None:
+        if self.ended.done() or (self.verdict.done() and self.verdict.result() is not None):
+            return  # behind the terminator nothing counts
+        now = self._last_bytes = self._loop.time()
+        if self._stream:
+            self._read(data, now)
+            return
+        if self._status == 200 and not self.verdict.done():  # paid for: never asked for again
+            self.verdict.set_result(None)
+        self._body.append(data)
+        self._size += len(data)
+        if self._size > (REPLY_LIMIT if self._status == 200 else ERROR_LIMIT):
+            if self._status == 200:
+                self._fail(Failure("malformed", f"The provider's reply is longer than {REPLY_LIMIT} bytes."))
+            else:
+                self._finish_whole()
+
+    def on_end(self) -> None:
+        self._connection = None  # it is the pool's again
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.ended.done():
+            return
+        if self._stream:
+            self._close_stream(None)
+        else:
+            self._finish_whole()
+
+    def on_failure(self, failure: Failure) -> None:
+        self._connection = None
+        if self.ended.done():
+            return
+        if self._stream and self._status == 200:
+            self._close_stream(failure)
+        else:
+            self._fail(failure)
+
+    # what becomes of it
+
+    def _read(self, data: bytes, now: float) -> None:
+        try:
+            frames = self._frames.feed(data)
+        except sse.FrameTooLong as error:
+            self._fail(Failure("malformed", f"The provider's stream can't be read: {error}."))
+            return
+        self._take([(frame.raw, self._decoder.feed(frame)) for frame in frames], now)
+
+    def _take(self, pairs: list[tuple[bytes, list[Event]]], now: float) -> None:
+        """The frames of one read, each with its events, make one write."""
+        out: list[bytes] = []
+        last: Event | None = None
+        content = False
+        for raw, events in pairs:
+            if last is not None and isinstance(last, (Done, Failure)):
+                break
+            self._meter.feed(events, now)
+            out += self._output.frame(raw, events)
+            for last in events:
+                content = content or is_content(last)
+        if content:
+            self._last_content = now
+        self._write(out)
+        if isinstance(last, Failure):
+            self._fail(last)
+        elif isinstance(last, Done):
+            self._succeed()
+        elif content and not self.verdict.done():
+            self.verdict.set_result(None)
+
+    def _write(self, frames: list[bytes]) -> None:
+        if self._held is not None:
+            self._held += frames
+            self._size += sum(map(len, frames))
+            if self._size > HELD_LIMIT and not self.verdict.done():
+                self._fail(Failure("malformed", f"The provider sent {HELD_LIMIT} bytes without any content."))
+        elif self._log.append(frames) and self._connection is not None and not self.ended.done():
+            self._log.drained = self._resume
+            self._connection.pause()
+
+    def _resume(self) -> None:
+        self._log.drained = None
+        self._last_bytes = self._last_content = self._loop.time()  # the silence was ours
+        if self._connection is not None:
+            self._connection.resume()
+
+    def _close_stream(self, failure: Failure | None) -> None:
+        """The connection ended: well if the stream had, else with what broke it."""
+        pairs = [(frame.raw, self._decoder.feed(frame)) for frame in self._frames.end()]
+        if not self._decoder.ended:
+            pairs.append((b"", [failure] if failure else self._decoder.end()))
+        self._take(pairs, self._loop.time())
+
+    def _finish_whole(self) -> None:
+        body = b"".join(self._body)
+        if self._status != 200:
+            self._fail(self._dialect.decode_error(self._status, self._headers, body, time.time()))
+            return
+        events = self._decoder.whole(body)
+        self._meter.feed(events, self._loop.time())
+        if isinstance(failure := events[-1], Failure):
+            self._fail(failure)
+        else:
+            self._write(self._output.body(body, events))
+            self._succeed()
+
+    def _succeed(self) -> None:
+        if not self.verdict.done():
+            self.verdict.set_result(None)
+        self.ended.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connection is not None:
+            self._connection.resume()
+            self._timer = self._loop.call_later(LINGER, self._connection.abort)
+
+    def _fail(self, failure: Failure) -> None:
+        self.abort()
+        if not self.verdict.done():
+            self.verdict.set_result(failure)
+        elif not self.ended.done():
+            self.ended.set_result(failure)
+
+    # the clocks
+
+    def _watch(self) -> None:
+        """One timer for all clocks: it looks when the earliest could be over, and again if life was seen since."""
+        now = self._loop.time()
+        which, limit, due = min(self._clocks(), key=lambda clock: clock[2])
+        if now >= due:
+            waited = f"The provider took longer than {limit:g} s (timeouts.{which})."
+            self._fail(Failure("timeout", waited, code=which))
+        else:
+            self._timer = self._loop.call_at(due, self._watch)
+
+    def _clocks(self) -> list[tuple[str, float, float]]:
+        """(name, limit in seconds, when it is over) of every clock that runs now. A whole reply has only the total."""
+        limits, clocks = self._timeouts, [("total", self._timeouts.total, self._end)]
+        if not self._stream:
+            return clocks
+        if self._log.drained is not None:  # paused by us: look again later
+            return [*clocks, ("idle", limits.idle, self._loop.time() + limits.idle)]
+        if not self._status:
+            clocks.append(("first_byte", limits.first_byte, self._began + limits.first_byte))
+        else:
+            clocks.append(("idle", limits.idle, self._last_bytes + limits.idle))
+        if self.verdict.done():
+            clocks.append(("content_idle", limits.content_idle, self._last_content + limits.content_idle))
+        else:
+            clocks.append(("first_content", limits.first_content, self._began + limits.first_content))
+        return clocks

@@ -1,0 +1,48 @@
+"""Everything that generations share in one process: connections, the catalogue of models, the embedded model."""
+
+from __future__ import annotations
+
+import secrets
+
+from telex.config import Config
+from telex.core.errors import Failure
+from telex.core.messages import Request
+from telex.generation.catalog import Catalog
+from telex.generation.generation import Generation, OnEnd
+from telex.local.model import LocalModel
+from telex.upstream.pool import Pool
+
+
+class Engine:
+    """Belongs to one event loop. `start` returns at once: the embedded model loads meanwhile."""
+
+    def __init__(self, config: Config, on_end: OnEnd = lambda generation: None) -> None:
+        """`on_end` is called with every generation that ended. Raises `ConfigError` if a provider's key is not where it should be."""
+        self._on_end = on_end
+        self.pool = Pool()
+        self.local = LocalModel()
+        self.catalog = Catalog(config, self.pool, self.local)
+
+    @property
+    def has_local(self) -> bool:
+        return any(backend.provider.embedded for backend in self.catalog.backends.values())
+
+    async def start(self) -> None:
+        if self.has_local:
+            await self.local.start()
+
+    async def stop(self) -> None:
+        self.pool.close()
+        await self.local.stop()
+
+    async def begin(self, id: str, request: Request) -> Generation | Failure:
+        """A generation that is ready to `start`, or why there can be none. `id`: from `new_id`."""
+        route = await self.catalog.find(request.model)
+        if isinstance(route, Failure):
+            return route
+        return Generation(id, request, route, self.catalog.backends, self.pool, self._on_end)
+
+
+def new_id() -> str:
+    """An id that nobody can guess."""
+    return "gen_" + secrets.token_hex(12)

@@ -1,0 +1,60 @@
+"""What a generation has to say, in order, for its one reader."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+HIGH_WATER = 64 << 10
+"""Unread bytes above which whoever writes should pause."""
+
+
+class Log:
+    """Frames (or one body) that wait to be read. The writer never waits: `append` says when it should pause, `drained` is
+    called when it may go on.
+
+    `frames`: how many have passed, which is the reader's cursor when it has taken all.
+    """
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.closed = False
+        self.drained: Callable[[], None] | None = None
+        self._unread: list[bytes] = []
+        self._size = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    def append(self, frames: list[bytes]) -> bool:
+        """Add frames and wake the reader. True when the writer should pause until `drained` is called."""
+        if frames:
+            self.frames += len(frames)
+            self._unread += frames
+            self._size += sum(map(len, frames))
+            self.wake()
+        return self._size > HIGH_WATER
+
+    def close(self) -> None:
+        self.closed = True
+        self.wake()
+
+    def take(self) -> bytes:
+        """All that is unread, at once."""
+        unread = self._unread
+        data = unread[0] if len(unread) == 1 else b"".join(unread)
+        unread.clear()
+        if self._size > HIGH_WATER and self.drained is not None:
+            self.drained()
+        self._size = 0
+        return data
+
+    def wake(self) -> None:
+        if (waiter := self._waiter) is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Return when there is something to take, at the end, or when somebody calls `wake`."""
+        if not self._unread and not self.closed:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter

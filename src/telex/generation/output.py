@@ -1,0 +1,72 @@
+"""What the reader gets of what the upstream sent: the same bytes where both speak one dialect, else the client's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from telex.core.errors import Failure
+from telex.core.events import Done, Event, Extra, Progress, Start
+from telex.core.fold import Folder
+from telex.core.messages import Usage
+from telex.dialects import Dialect
+
+
+class Output(Protocol):
+    """`frame`: what one frame of a stream, with its events, becomes. `body`: the same of a whole reply."""
+
+    def frame(self, raw: bytes, events: list[Event]) -> list[bytes]: ...
+    def body(self, raw: bytes, events: list[Event]) -> list[bytes]: ...
+
+
+class StreamOutput:
+    """Frames for a reader who follows.
+
+    `verbatim`: both sides speak one dialect, so frames pass byte for byte. Not so pass: usage and progress that Telex asked for
+    and the reader did not, the terminator and errors, which take the form that the official SDKs understand.
+    """
+
+    def __init__(self, dialect: Dialect, verbatim: bool, include_usage: bool, id: str, created: int) -> None:
+        self._encoder = dialect.Encoder(include_usage, id, created)
+        self._verbatim = verbatim
+        self._include_usage = include_usage
+
+    def frame(self, raw: bytes, events: list[Event]) -> list[bytes]:
+        if not self._verbatim:
+            return self._encode(events)
+        last = events[-1] if events else None
+        if isinstance(last, (Done, Failure)):
+            return self._encode([last]) if isinstance(last, Done) else []
+        if any(map(self._unasked, events)) and all(self._unasked(event) or self._about_reply(event) for event in events):
+            return []
+        return [raw]
+
+    def body(self, raw: bytes, events: list[Event]) -> list[bytes]:
+        return self._encode(events)
+
+    def _encode(self, events: Iterable[Event]) -> list[bytes]:
+        return [frame for event in events if not isinstance(event, Failure) for frame in self._encoder.feed(event)]
+
+    def _about_reply(self, event: Event) -> bool:
+        return isinstance(event, Start) or (isinstance(event, Extra) and event.choice < 0)
+
+    def _unasked(self, event: Event) -> bool:
+        return isinstance(event, Progress) or (isinstance(event, Usage) and not self._include_usage)
+
+
+class WholeOutput:
+    """One body for a reader who waits, folded from whatever came. A reply that did not complete has none."""
+
+    def __init__(self, dialect: Dialect, verbatim: bool) -> None:
+        self._dialect = dialect
+        self._verbatim = verbatim
+        self._folder = Folder()
+
+    def frame(self, raw: bytes, events: list[Event]) -> list[bytes]:
+        for event in events:
+            self._folder.feed(event)
+        return [self._dialect.encode_reply(self._folder.reply())] if events and isinstance(events[-1], Done) else []
+
+    def body(self, raw: bytes, events: list[Event]) -> list[bytes]:
+        folded = self.frame(raw, events)
+        return [raw] if folded and self._verbatim else folded

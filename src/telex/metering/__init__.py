@@ -1,0 +1,1 @@
+"""What a generation cost in time and tokens, read off its events."""

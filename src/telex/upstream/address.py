@@ -1,0 +1,66 @@
+"""Where a provider is: the origin of its base URL and what goes before every path."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+
+FORBIDDEN = re.compile(r"[\r\n\0]")
+
+
+class BadAddress(ValueError):
+    """A URL that is no address of a server; the text says why."""
+
+
+class Origin(Struct, frozen=True):
+    """`credentials`: of a proxy, as the value of its authorization header."""
+
+    secure: bool
+    host: str
+    port: int
+    credentials: str = ""
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{'https' if self.secure else 'http'}://{self.authority}"
+
+
+def parse_url(url: str) -> tuple[Origin, str]:
+    """(origin, path without a slash at its end) of an http or https URL. Raises `BadAddress`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BadAddress(f"{error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadAddress("it must begin with http:// or https:// and name a host")
+    if parts.query or parts.fragment or FORBIDDEN.search(url) or " " in url:
+        raise BadAddress("it must have no query, fragment or spaces")
+    credentials = ""
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        credentials = "Basic " + base64.b64encode(pair.encode()).decode()
+    secure = parts.scheme == "https"
+    return Origin(secure, parts.hostname, port or (443 if secure else 80), credentials), parts.path.rstrip("/")
+
+
+def render_head(method: str, origin: Origin, path: str, headers: Mapping[str, str]) -> bytes:
+    """The head of a request but for its length. Raises `ValueError` for a value that could become a header of its own."""
+    fields = {"host": origin.authority, "accept-encoding": "identity", "user-agent": "telex", **headers}
+    for name, value in fields.items():
+        if FORBIDDEN.search(value) or not value.isascii():
+            raise ValueError(f"the header {name} holds characters that no header may")
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return ("\r\n".join(lines) + "\r\n").encode("ascii")
+
+
+def render_request(head: bytes, body: bytes) -> bytes:
+    return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)

@@ -1,0 +1,153 @@
+"""One connection to a provider: HTTP/1.1 over httptools, bytes pushed to a receiver as they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Protocol, cast
+
+import httptools
+
+from telex.core.errors import Failure
+
+HEAD_LIMIT = 64 << 10
+"""Bytes that the head of an answer may have."""
+
+
+class Receiver(Protocol):
+    """Who asked. After `on_end` or `on_failure` nothing more is said; any of these may call the connection's `abort`."""
+
+    def on_head(self, status: int, headers: dict[str, str]) -> None: ...
+    def on_data(self, data: bytes) -> None: ...
+    def on_end(self) -> None: ...
+    def on_failure(self, failure: Failure) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """At most one exchange at a time. `release` gets the connection back when its exchange ended so that another can follow."""
+
+    def __init__(self, name: str, release: Callable[[Connection], None], forget: Callable[[Connection], None]) -> None:
+        self.closed = False
+        self._name = name
+        self._release = release
+        self._forget = forget
+        self._receiver: Receiver | None = None
+        self._paused = False
+
+    # what the owner does
+
+    def send(self, request: bytes, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self._received = 0
+        self._head_done = self._head_told = self._whole = self._overrun = False
+        self._body: list[bytes] = []
+        self._transport.write(request)
+
+    def pause(self) -> None:
+        """Stop reading, so that the provider's window fills."""
+        if not self._paused and not self.closed:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and not self.closed:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once. A connection whose exchange was given up is never used again: what is left of the reply is unread."""
+        self._receiver = None
+        if not self.closed:
+            self.closed = True
+            self._transport.abort()
+
+    # what the event loop says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if (sock := transport.get_extra_info("socket")) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        if self._receiver is None:  # a server that talks out of turn
+            self.abort()
+            return
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._fail(Failure("malformed", f"What {self._name} sent is not HTTP."))
+            return
+        if not self._head_done:
+            if self._received > HEAD_LIMIT:
+                self._fail(Failure("malformed", f"The head of the answer of {self._name} is longer than {HEAD_LIMIT} bytes."))
+            return
+        self._tell()
+
+    def _tell(self) -> None:
+        """Hand on what one read held, looking each time whether the receiver has had enough."""
+        if not self._head_told:
+            self._head_told = True
+            if (receiver := self._receiver) is not None:
+                receiver.on_head(self._parser.get_status_code(), self._headers)
+        if self._body and (receiver := self._receiver) is not None:
+            data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._body.clear()
+            receiver.on_data(data)
+        if self._whole and (receiver := self._receiver) is not None:
+            self._receiver = None
+            self.resume()
+            if self._parser.should_keep_alive() and not self._overrun:
+                self._release(self)
+            else:
+                self.abort()
+            receiver.on_end()
+
+    def eof_received(self) -> None:
+        return None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
+        self._forget(self)
+        if self._receiver is None:
+            return
+        if not self._head_done:
+            self._fail(Failure("unreachable", f"{self._name} closed the connection before it answered."))
+        elif error is None and "content-length" not in self._headers and "transfer-encoding" not in self._headers:
+            self._whole = True
+            self._tell()
+        else:
+            self._fail(Failure("truncated", f"The connection to {self._name} broke in the middle of the reply."))
+
+    def _fail(self, failure: Failure) -> None:
+        receiver = self._receiver
+        self.abort()
+        if receiver is not None:
+            receiver.on_failure(failure)
+
+    # what the parser says
+
+    def on_message_begin(self) -> None:
+        if self._whole:
+            self._overrun = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._overrun:
+            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+
+    def on_headers_complete(self) -> None:
+        if self._parser.get_status_code() < 200:  # an interim answer: the real one follows
+            self._headers = {}
+        else:
+            self._head_done = True
+
+    def on_body(self, data: bytes) -> None:
+        if not self._overrun:
+            self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        if self._head_done:
+            self._whole = True

@@ -1,0 +1,66 @@
+"""One small request and its whole answer: lists of models, checks. Generations go their own way."""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec import Struct
+
+from telex.core.errors import Failure
+from telex.upstream.address import render_request
+from telex.upstream.pool import Pool
+from telex.upstream.provider import Endpoint
+
+LIMIT = 16 << 20
+"""Bytes that such an answer may have."""
+
+
+class Answer(Struct, frozen=True):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Collector:
+    """Receives one answer."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[Answer | Failure] = asyncio.get_running_loop().create_future()
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
+
+    def on_head(self, status: int, headers: dict[str, str]) -> None:
+        self._status, self._headers = status, headers
+
+    def on_data(self, data: bytes) -> None:
+        if len(self._body) <= LIMIT:
+            self._body += data
+
+    def on_end(self) -> None:
+        if len(self._body) > LIMIT:
+            self.on_failure(Failure("malformed", f"The answer is longer than {LIMIT} bytes."))
+        elif not self.answer.done():
+            self.answer.set_result(Answer(self._status, self._headers, bytes(self._body)))
+
+    def on_failure(self, failure: Failure) -> None:
+        if not self.answer.done():
+            self.answer.set_result(failure)
+
+
+async def fetch(pool: Pool, endpoint: Endpoint, body: bytes, timeout: float) -> Answer | Failure:
+    """The answer, or why there is none within `timeout` seconds."""
+    connection = None
+    collector = Collector()
+    try:
+        async with asyncio.timeout(timeout):
+            connection = pool.take(endpoint.origin) or await pool.open(endpoint.origin, timeout)
+            if isinstance(connection, Failure):
+                return connection
+            connection.send(render_request(endpoint.head, body), collector)
+            return await collector.answer
+    except TimeoutError:
+        return Failure("timeout", f"{endpoint.origin} did not answer within {timeout:g} s.")
+    finally:
+        if connection is not None and not isinstance(connection, Failure) and not collector.answer.done():
+            connection.abort()

@@ -1,0 +1,23 @@
+"""What all tests share: a fast event loop, where recordings lie, hypothesis without clocks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("telex", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("telex")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+def recordings() -> Path | None:
+    """The folder of recorded replies of real providers, which belong to others and are not part of the project."""
+    folder = os.environ.get("TELEX_RECORDINGS")
+    return Path(folder) if folder else None

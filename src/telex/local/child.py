@@ -28,6 +28,14 @@ PR_SET_PDEATHSIG = 1
 # A prompt is read in steps of so many tokens, and between two steps the server looks whether its client is still there.
 BATCH = 64
 
+# ChatML, as the model was trained on, but for the system message that stands in where a client gave none: the one in the model's
+# own template makes it repeat itself.
+TEMPLATE = """\
+{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}{% endif %}\
+{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}\
+{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
+TEMPERATURE, TOP_P = 0.2, 0.9  # unless the client says otherwise: so small a model wanders at more
+
 Answer = Callable[[str, object], None]
 
 
@@ -70,6 +78,8 @@ def _choose_settings(xllamacpp: Any, path: str, wish: dict[str, Any]) -> Any:
     settings.hostnames = ["127.0.0.1"]
     settings.port = 0
     settings.api_keys = [wish["api_key"]]
+    settings.chat_template = TEMPLATE
+    settings.sampling.temp, settings.sampling.top_p = TEMPERATURE, TOP_P
     settings.n_parallel = wish["slots"]
     settings.n_ctx = wish["slots"] * wish["context"]  # split over the slots
     settings.n_batch = settings.n_ubatch = BATCH

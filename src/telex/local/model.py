@@ -11,7 +11,7 @@ from types import MappingProxyType
 from telex.local.errors import LocalModelError
 from telex.local.process import ChildProcess
 
-__all__ = ["REQUEST_DEFAULTS", "Endpoint", "LocalModel", "LocalModelError", "RequestDefaults", "State"]
+__all__ = ["Endpoint", "LocalModel", "LocalModelError", "State"]
 
 SILENCE = 120.0  # seconds in which a child that is not ready yet must say something
 STEADY = 30.0  # seconds of service after which a death counts as the first
@@ -35,26 +35,6 @@ class Endpoint:
 
     base_url: str
     api_key: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class RequestDefaults:
-    """What a request to this model needs beyond what the client wrote."""
-
-    always: Mapping[str, object]
-    """Fields set in every request."""
-    unless_given: Mapping[str, object]
-    """Fields set where the client gave none."""
-    system_prompt: str
-    """The text of the system message to put first where the client gave no system message."""
-
-
-REQUEST_DEFAULTS = RequestDefaults(
-    # Streaming with progress makes the server write while it reads the prompt, and only a write tells it that the client left.
-    always=MappingProxyType({"stream": True, "return_progress": True}),
-    unless_given=MappingProxyType({"temperature": 0.2, "top_p": 0.9}),
-    system_prompt="You are a helpful assistant.",  # the prompt in the model's own template makes it loop
-)
 
 
 class LocalModel:

@@ -19,7 +19,7 @@ import pytest
 
 from local.wire import QUESTION, Ending, ask, close, open_stream, until
 from telex.local import model as supervision
-from telex.local.model import REQUEST_DEFAULTS, Endpoint, LocalModel, LocalModelError, State
+from telex.local.model import Endpoint, LocalModel, LocalModelError, State
 
 PARENT = """
 import asyncio, json
@@ -68,7 +68,7 @@ async def test_starts_in_the_background_and_answers() -> None:
     assert (model.state, model.endpoint, model.reason) == (State.READY, endpoint, None)
     assert endpoint.api_key not in repr(endpoint)
 
-    answer = await ask(endpoint, {**QUESTION, **REQUEST_DEFAULTS.unless_given, "stream_options": {"include_usage": True}})
+    answer = await ask(endpoint, {**QUESTION, "stream_options": {"include_usage": True}})
     assert answer.startswith("HTTP/1.1 200 ")
     assert '"prompt_progress":{"total":' in answer
     assert '"usage":{"completion_tokens":' in answer

@@ -3,10 +3,8 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 from telex.local.errors import LocalModelError
 from telex.local.process import ChildProcess

@@ -37,7 +37,7 @@ async def serve_gateway(config: Config, prompt: str | None) -> int:
     url = url_of(listener)
     process = Process(config, listener)
     process.handle_signals()
-    held = io.StringIO() if prompt is not None else None  # a log line must not run through the race
+    held = io.BytesIO() if prompt is not None else None  # a log line must not run through the race
     configure_logs(held)
     ready = asyncio.Event()
     serving = asyncio.create_task(process.serve(ready.set))
@@ -46,7 +46,7 @@ async def serve_gateway(config: Config, prompt: str | None) -> int:
     try:
         if held is not None and prompt is not None:
             await unless_stopped(process, race_first(process, url, prompt, console))
-            sys.stderr.write(held.getvalue())
+            sys.stderr.buffer.write(held.getvalue())
             configure_logs()
         if not process.stopping.is_set() and (prompt is None or console.is_terminal):
             await show_usage(process, url, console)

@@ -37,14 +37,22 @@ def parse_config(text: str, name: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name} is not TOML: {error}.") from None
     rows = known_rows()
-    providers = {"local": {}, **document.table(tree, "providers")}
+    providers = document.table(tree, "providers")
     models = document.table(tree, "models")
+    if "local" not in providers and any(names_local(model) for model in models.values()):
+        providers["local"] = {}
     config = document.convert(tree, Config, [])
     for key, row in providers.items():
         row = {**rows.get(key, {}), **row} if isinstance(row, dict) else row
         config.providers[key] = document.convert(row, Provider, ["providers", key])
     config.models = {key: document.convert(row, Model, ["models", key]) for key, row in models.items()}
     return check(document, config)
+
+
+def names_local(model: object) -> bool:
+    """Whether a model's table has the embedded model among its targets, which then needs no table of its own."""
+    targets = model.get("targets") if isinstance(model, dict) else None
+    return isinstance(targets, list) and any(isinstance(t, dict) and t.get("provider") == "local" for t in targets)
 
 
 def default_config(environ: Mapping[str, str]) -> Config:

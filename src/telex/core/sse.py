@@ -57,6 +57,7 @@ class Decoder:
         self._scanned = 0  # bytes of it known to hold no line end
         self._skip_lf = False  # the last byte was a CR: an LF now belongs to it
         self._started = False  # past the place where a byte order mark may be
+        self._between = False  # between two events, with nothing left over
         self._fresh()
 
     def _fresh(self) -> None:
@@ -70,7 +71,7 @@ class Decoder:
             self._rest += chunk
             self._bound(len(self._rest))
             return []
-        if self._rest or self._lines or self._skip_lf or not self._started or b"\r" in chunk or len(chunk) > self._limit:
+        if not self._between or b"\r" in chunk or len(chunk) > self._limit:
             return self._feed_lines(chunk)
         *pieces, rest = chunk.split(b"\n\n")
         frames: list[Frame] = []
@@ -111,6 +112,7 @@ class Decoder:
         del rest[:start]
         self._scanned = len(rest)
         self._bound(len(rest))
+        self._between = not (rest or self._lines or self._stray or self._skip_lf)
         return frames
 
     def _bound(self, more: int) -> None:

@@ -74,6 +74,7 @@ class Process:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             backlog=2048,
             timeout_graceful_shutdown=math.ceil(self._drain) + 1,

@@ -8,7 +8,7 @@ import time
 from telex.config import Timeouts
 from telex.core import sse
 from telex.core.errors import Failure
-from telex.core.events import Done, Event, is_content
+from telex.core.events import Done, Event
 from telex.dialects import Dialect, StreamDecoder
 from telex.generation.log import Log
 from telex.generation.output import Output
@@ -155,12 +155,11 @@ class Attempt:
         last: Event | None = None
         content = False
         for raw, events in pairs:
-            if last is not None and isinstance(last, (Done, Failure)):
+            if isinstance(last, (Done, Failure)):
                 break
-            self._meter.feed(events, now)
+            content = self._meter.feed(events, now) or content
             out += self._output.frame(raw, events)
-            for last in events:
-                content = content or is_content(last)
+            last = events[-1] if events else last
         if content:
             self._last_content = now
         self._write(out)

@@ -11,6 +11,9 @@ from telex.core.fold import Folder
 from telex.core.messages import Usage
 from telex.dialects import Dialect
 
+ABOUT_REPLY = frozenset({Start, Extra, Usage, Progress})
+"""Events of frames that may hold nothing for a reader who did not ask."""
+
 
 class Output(Protocol):
     """`frame`: what one frame of a stream, with its events, becomes. `body`: the same of a whole reply."""
@@ -34,21 +37,16 @@ class StreamOutput:
     def frame(self, raw: bytes, events: list[Event]) -> list[bytes]:
         if not self._verbatim:
             return self._encode(events)
-        last = events[-1] if events else None
-        if isinstance(last, (Done, Failure)):
-            return self._encode([last]) if isinstance(last, Done) else []
-        if any(map(self._unasked, events)) and all(self._unasked(event) or self._about_reply(event) for event in events):
-            return []
-        return [raw]
+        for event in events:
+            if type(event) not in ABOUT_REPLY or (isinstance(event, Extra) and event.choice >= 0):
+                return self._encode(events[-1:]) if isinstance(events[-1], (Done, Failure)) else [raw]
+        return [] if any(map(self._unasked, events)) else [raw]
 
     def body(self, raw: bytes, events: list[Event]) -> list[bytes]:
         return self._encode(events)
 
     def _encode(self, events: Iterable[Event]) -> list[bytes]:
         return [frame for event in events if not isinstance(event, Failure) for frame in self._encoder.feed(event)]
-
-    def _about_reply(self, event: Event) -> bool:
-        return isinstance(event, Start) or (isinstance(event, Extra) and event.choice < 0)
 
     def _unasked(self, event: Event) -> bool:
         return isinstance(event, Progress) or (isinstance(event, Usage) and not self._include_usage)

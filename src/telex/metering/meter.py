@@ -45,23 +45,24 @@ class Meter:
     def connected(self, now: float) -> None:
         self._connected = now
 
-    def feed(self, events: Iterable[Event], now: float) -> None:
-        """One frame's events."""
+    def feed(self, events: Iterable[Event], now: float) -> bool:
+        """Take in one frame's events. True if there is content among them."""
         content = False
         for event in events:
-            if isinstance(event, PartDelta):
+            if type(event) is PartDelta:
                 self._written += len(event.text)
-                content = True
-            elif isinstance(event, Usage):
-                self.usage = event
-            elif isinstance(event, PartStart):
                 content = content or is_content(event)
+            elif type(event) is PartStart:
+                content = content or is_content(event)
+            elif type(event) is Usage:
+                self.usage = event
         if content:
             if self._first is None:
                 self._first = now
             else:
                 self.gaps.append(now - self._last)
             self._last = now
+        return content
 
     def end(self, now: float) -> None:
         self._ended = now

@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._received = 0
-        self._head_done = self._head_told = self._whole = self._overrun = False
+        self._head_done = self._head_told = self._whole = self._overrun = self._reusable = False
         self._body: list[bytes] = []
         self._transport.write(request)
 
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         if self._whole and (receiver := self._receiver) is not None:
             self._receiver = None
             self.resume()
-            if self._parser.should_keep_alive() and not self._overrun:
+            if self._reusable and not self._overrun:
                 self._release(self)
             else:
                 self.abort()
@@ -143,6 +143,7 @@ class Connection(asyncio.Protocol):
             self._headers = {}
         else:
             self._head_done = True
+            self._reusable = self._parser.should_keep_alive()  # behind the message's end the parser no longer knows
 
     def on_body(self, data: bytes) -> None:
         if not self._overrun:

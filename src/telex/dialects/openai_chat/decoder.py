@@ -24,9 +24,8 @@ REASONS: dict[str, Reason] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
-CHUNK_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage", "error", "obfuscation", "x_groq", "prompt_progress"})
-CHOICE_FIELDS = frozenset({"index", "delta", "message", "finish_reason"})
-DELTA_FIELDS = frozenset({"role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio", "index"})
+CHUNK_FIELDS = frozenset({"object", "error", "x_groq", "prompt_progress"})
+DELTA_FIELDS = frozenset({"refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio", "index"})
 USAGE_FIELDS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"})
 USAGE_DETAILS = {
     "prompt_tokens_details": frozenset({"cached_tokens", "cache_write_tokens"}),
@@ -74,6 +73,7 @@ class Decoder:
         self._started = False
         self._choices: dict[int, OpenChoice] = {}
         self._extra: Fields = {}
+        self._rest: Fields = {}
 
     def feed(self, frame: sse.Frame) -> list[Event]:
         if self.ended:
@@ -130,23 +130,26 @@ class Decoder:
         return [*events, Done()]
 
     def _chunk(self, chunk: Any, body: str, events: list[Event]) -> None:
+        """Takes the chunk apart: what is left of it is what no name here stands for, and nearly always what was left of the last one."""
         if not isinstance(chunk, dict):
             raise WrongShape("it is no object")
-        choices = chunk.get("choices")
+        choices, usage = chunk.pop("choices", None), chunk.pop("usage", None)
+        id, model, created = chunk.pop("id", None), chunk.pop("model", None), chunk.pop("created", None)
+        chunk.pop("obfuscation", None)
         if not isinstance(choices, list):
-            if "prompt_progress" not in chunk and not chunk.get("error") and not chunk.get("usage") and chunk.get("object") != "error":
+            if not (usage or chunk.get("error") or chunk.get("object") == "error" or "prompt_progress" in chunk):
                 raise WrongShape("it has no choices")
             choices = []
-        if not self._started and (chunk.get("id") or choices):
+        if not self._started and (id or choices):
             self._started = True
-            events.append(Start(str(chunk.get("id") or ""), str(chunk.get("model") or ""), count(chunk.get("created"))))
+            events.append(Start(str(id or ""), str(model or ""), count(created)))
         for choice in choices:
-            if not isinstance(choice, dict):
-                raise WrongShape("a choice is no object")
             self._choice(choice, body, events)
-        self._reply_fields(chunk, events)
-        if (error := chunk.get("error")) or chunk.get("object") == "error":
-            events += self._fail(read_failure(chunk if not error else {"error": error}, 0))
+        if usage and isinstance(usage, dict):
+            events.append(read_usage(usage))
+        if chunk != self._rest:
+            self._reply_fields(chunk, events)
+            self._rest = chunk
 
     def _reply_fields(self, chunk: Fields, events: list[Event]) -> None:
         extra = {k: v for k, v in chunk.items() if k not in CHUNK_FIELDS and meaningful(v) and self._extra.get(k) != v}
@@ -155,52 +158,61 @@ class Decoder:
             events.append(Extra(-1, extra))
         if isinstance(progress := chunk.get("prompt_progress"), dict):
             events.append(Progress(count(progress.get("processed")), count(progress.get("total"))))
-        usage = chunk.get("usage")
-        if usage is None and isinstance(groq := chunk.get("x_groq"), dict):
-            usage = groq.get("usage")
-        if isinstance(usage, dict) and usage:
+        if isinstance(groq := chunk.get("x_groq"), dict) and isinstance(usage := groq.get("usage"), dict):
             events.append(read_usage(usage))
+        if (error := chunk.get("error")) or chunk.get("object") == "error":
+            events += self._fail(read_failure(chunk if not error else {"error": error}, 0))
 
-    def _choice(self, wire: Fields, body: str, events: list[Event]) -> None:
-        index = count(wire.get("index"))
+    def _choice(self, wire: Any, body: str, events: list[Event]) -> None:
+        if not isinstance(wire, dict):
+            raise WrongShape("a choice is no object")
+        index = count(wire.pop("index", 0))
         if (choice := self._choices.get(index)) is None:
             choice = self._choices[index] = OpenChoice(index)
-        delta = wire.get(body)
+        delta, finish = wire.pop(body, None), wire.pop("finish_reason", None)
         if isinstance(delta, dict):
-            if body == "message":  # whole: the calls have no index but their places
-                delta["tool_calls"] = [at(i, call) for i, call in enumerate(delta.get("tool_calls") or ())]
-            self._delta(choice, delta, events)
-            message = {k: v for k, v in delta.items() if k not in DELTA_FIELDS and meaningful(v)}
+            message = self._delta(choice, delta, body, events)
         elif delta is None:
-            message = {}
+            message = None
         else:
             raise WrongShape(f"a {body} is no object")
-        extra = {k: v for k, v in wire.items() if k not in CHOICE_FIELDS and meaningful(v)}
-        if message:
-            extra["message"] = message
-        if extra:
-            events.append(Extra(index, extra))
-        if wire.get("finish_reason"):
-            self._finish(choice, str(wire["finish_reason"]), events)
+        if message or any(wire.values()):
+            extra = {k: v for k, v in wire.items() if k not in ("delta", "message") and meaningful(v)}
+            if message:
+                extra["message"] = message
+            if extra:
+                events.append(Extra(index, extra))
+        if finish:
+            self._finish(choice, str(finish), events)
 
-    def _delta(self, choice: OpenChoice, delta: Fields, events: list[Event]) -> None:
-        for name in ("reasoning_content", "reasoning"):
+    def _delta(self, choice: OpenChoice, delta: Fields, body: str, events: list[Event]) -> Fields | None:
+        """What the delta says; what it holds beyond that is returned."""
+        content = delta.pop("content", None)
+        delta.pop("role", None)
+        more = any(delta.values())
+        if more:
+            name = "reasoning_content" if delta.get("reasoning_content") else "reasoning"
             if text := delta.get(name):
                 self._flow(choice, "reasoning", name, text, events)
-                break
-        if content := delta.get("content"):
-            if isinstance(content, list):
-                self._pieces(choice, content, events)
-            else:
-                self._flow(choice, "text", "", content, events)
+        if isinstance(content, list):
+            self._pieces(choice, content, events)
+        elif content:
+            self._flow(choice, "text", "", content, events)
+        if not more:
+            return None
         if text := delta.get("refusal"):
             self._flow(choice, "refusal", "", text, events)
         if isinstance(audio := delta.get("audio"), dict):
             self._audio(choice, audio, events)
-        for call in delta.get("tool_calls") or ():
-            if not isinstance(call, dict):
-                raise WrongShape("a tool call is no object")
-            self._call(choice, call, events)
+        self._calls(choice, delta, body, events)
+        return {k: v for k, v in delta.items() if k not in DELTA_FIELDS and meaningful(v)}
+
+    def _calls(self, choice: OpenChoice, delta: Fields, body: str, events: list[Event]) -> None:
+        calls = delta.get("tool_calls") or []
+        if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+            raise WrongShape("its tool calls are no list of objects")
+        for place, call in enumerate(calls):
+            self._call(choice, {**call, "index": place} if body == "message" else call, events)
         if isinstance(function := delta.get("function_call"), dict):
             self._call(choice, {"index": LEGACY, "legacy": function}, events)
 
@@ -302,10 +314,6 @@ def count(value: object) -> int:
     if isinstance(value, float) and math.isfinite(value):
         value = int(value)
     return max(0, value) if isinstance(value, int) else 0
-
-
-def at(index: int, call: Any) -> Any:
-    return {**call, "index": index} if isinstance(call, dict) else call
 
 
 def meaningful(value: object) -> bool:

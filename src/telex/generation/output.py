@@ -66,5 +66,4 @@ class WholeOutput:
         return [self._dialect.encode_reply(self._folder.reply())] if events and isinstance(events[-1], Done) else []
 
     def body(self, raw: bytes, events: list[Event]) -> list[bytes]:
-        folded = self.frame(raw, events)
-        return [raw] if folded and self._verbatim else folded
+        return [raw] if self._verbatim else self.frame(raw, events)

@@ -50,6 +50,7 @@ async def serve_gateway(config: Config, prompt: str | None) -> int:
             configure_logs()
         if not process.stopping.is_set() and (prompt is None or console.is_terminal):
             await show_usage(process, url, console)
+            await unless_stopped(process, announce_local(process, console))
             await process.stopping.wait()
     except LocalModelError as error:
         raise TelexError(str(error)) from None
@@ -63,6 +64,17 @@ async def serve_gateway(config: Config, prompt: str | None) -> int:
 async def race_first(process: Process, url: str, prompt: str, console: Console) -> None:
     await wait_for_local(process.engine.local, console)
     show_race(await run_race(url, "local", prompt, console), console)
+
+
+async def announce_local(process: Process, console: Console) -> None:
+    """The gateway answers already; say when the embedded model does, or why it won't."""
+    if process.engine.has_local:
+        try:
+            await wait_for_local(process.engine.local, console)
+        except LocalModelError as error:
+            console.print(f"[red]local    {escape(str(error))}[/]")
+        else:
+            console.print("local    is ready")
 
 
 async def unless_stopped(process: Process, work: Coroutine[Any, Any, None]) -> None:

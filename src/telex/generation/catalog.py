@@ -21,6 +21,9 @@ LIST_SECONDS = 5.0
 FRESH_SECONDS = 300.0
 """Seconds for which a provider's list is believed."""
 
+FAILED_SECONDS = 15.0
+"""Seconds for which one that could not be had is not asked for again."""
+
 EMBEDDED = "smollm2-135m"
 """The one model that the embedded provider has."""
 
@@ -43,8 +46,8 @@ class Backend:
         self._key = read_key(provider)
         self._local = local
         self._endpoint = None if provider.embedded else generate_endpoint(provider, provider.base_url, self._key)
-        self._models: list[str] = []
-        self._listed = float("-inf")
+        self._models: list[str] | Failure = []
+        self._stale = float("-inf")  # when the list is to be asked for again
         self._listing = asyncio.Lock()
 
     @property
@@ -67,11 +70,9 @@ class Backend:
             return [EMBEDDED]
         async with self._listing:
             now = asyncio.get_running_loop().time()
-            if now - self._listed > FRESH_SECONDS:
-                answer = await self._list(pool)
-                if isinstance(answer, Failure):
-                    return answer
-                self._models, self._listed = answer, now
+            if now >= self._stale:
+                self._models = await self._list(pool)
+                self._stale = now + (FAILED_SECONDS if isinstance(self._models, Failure) else FRESH_SECONDS)
             return self._models
 
     async def _list(self, pool: Pool) -> list[str] | Failure:

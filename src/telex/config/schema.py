@@ -70,6 +70,10 @@ class Provider(Struct, forbid_unknown_fields=True):
     whole: Literal["whole", "stream"] = "whole"
     embedded: bool = False
 
+    def __repr__(self) -> str:
+        """Without the key, which may be written out, and the URL, which may hold a password."""
+        return f"Provider(dialect={self.dialect!r}, …)"
+
 
 class Target(Struct, forbid_unknown_fields=True, frozen=True):
     """`tier`: a higher one is tried when the lower ones are out."""

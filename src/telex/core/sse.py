@@ -67,16 +67,18 @@ class Decoder:
         self._stray: list[bytes] = []
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        if self._rest and b"\n" not in chunk and b"\r" not in chunk:  # a long line, still going on
+        if self._rest and self._started and b"\n" not in chunk and b"\r" not in chunk:  # a long line, still going on
             self._rest += chunk
             self._bound(len(self._rest))
             return []
         if not self._between or b"\r" in chunk or len(chunk) > self._limit:
             return self._feed_lines(chunk)
+        if chunk.startswith(b"data: ") and chunk.endswith(b"}\n\n") and chunk.find(b"\n") == len(chunk) - 2:
+            return [Frame(chunk[6:-2], "", chunk)]  # what nearly every read holds: one event
         *pieces, rest = chunk.split(b"\n\n")
         frames: list[Frame] = []
         for piece in pieces:
-            if piece.startswith(b"data: ") and piece.endswith(b"}") and b"\n" not in piece:  # what nearly all events look like
+            if piece.startswith(b"data: ") and piece.endswith(b"}") and b"\n" not in piece:
                 frames.append(Frame(piece[6:], "", piece + b"\n\n"))
             else:
                 frames += self._feed_lines(piece + b"\n\n")
@@ -162,7 +164,7 @@ class Decoder:
         if cut and not (is_json(whole) or whole.strip() == DONE):
             return
         if len(data) > 1 and not is_json(whole) and all(is_json(d) or d.strip() == DONE for d in data):
-            frames += [reframe(d, event) for d in data]
+            frames += [reframe(DONE, "") if d.strip() == DONE else reframe(d, event) for d in data]
         elif whole.strip(b' \t"') == DONE:
             frames.append(Frame(DONE, "", b"data: [DONE]\n\n"))
         elif whole.strip() not in ALIVE:

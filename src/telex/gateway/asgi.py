@@ -14,6 +14,9 @@ __all__ = ["Headers", "Receive", "Scope", "Send", "error_headers", "header", "pr
 
 Headers = list[tuple[bytes, bytes]]
 
+COME_BACK = 5.0
+"""Seconds after which a client may come back whom a provider limits without saying for how long."""
+
 
 def header(scope: Scope, name: bytes) -> str:
     """The first header of that lower-case name, or an empty string."""
@@ -33,8 +36,9 @@ async def respond_error(send: Send, dialect: Dialect, failure: Failure, headers:
 def error_headers(failure: Failure) -> Headers:
     """What the SDKs obey: how long to wait, and that it is no use to try what was tried already."""
     headers: Headers = []
-    if failure.retry_after is not None:
-        headers.append((b"retry-after", str(math.ceil(failure.retry_after)).encode()))
+    wait = COME_BACK if failure.retry_after is None and failure.kind == "rate_limited" else failure.retry_after
+    if wait is not None:
+        headers.append((b"retry-after", str(math.ceil(wait)).encode()))
     if failure.kind == "quota_exhausted" or failure.http_status >= 500:
         headers.append((b"x-should-retry", b"false"))
     return headers

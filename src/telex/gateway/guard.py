@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
+import termios
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -17,11 +20,25 @@ STALL_SECONDS = 30.0
 """Seconds that a client may take without reading anything of what waits for it."""
 
 
+class Protocol(HttpToolsProtocol):
+    """`receiving`: a request's head is here, its body not yet whole."""
+
+    receiving = False
+
+    def on_headers_complete(self) -> None:
+        self.receiving = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.receiving = False
+        super().on_message_complete()
+
+
 class Guard(asyncio.Protocol):
     """Stands between the transport and uvicorn, hands everything on, and aborts the connection when a limit is over."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._inner = HttpToolsProtocol(*args, **kwargs)
+        self._inner = Protocol(*args, **kwargs)
         self._loop = asyncio.get_running_loop()
         self._head: asyncio.TimerHandle | None = None
         self._head_bytes = 0
@@ -36,6 +53,7 @@ class Guard(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._head is None and not self._answering():
             self._expect_head()
+        refused = self._inner.receiving  # the rest of a body that was answered already: it is only let pass
         self._inner.data_received(data)
         if self._head is None:
             return
@@ -43,7 +61,7 @@ class Guard(asyncio.Protocol):
             self._head.cancel()
             self._head = None
             return
-        self._head_bytes += len(data)
+        self._head_bytes = 0 if refused or self._inner.receiving else self._head_bytes + len(data)
         if self._head_bytes > HEAD_LIMIT:
             self._transport.abort()
 
@@ -57,17 +75,26 @@ class Guard(asyncio.Protocol):
         self._head = self._loop.call_later(HEAD_SECONDS, self._transport.abort)
 
     def pause_writing(self) -> None:
-        self._unread = self._transport.get_write_buffer_size()
+        self._unread = self._waiting()
         self._stall = self._loop.call_later(STALL_SECONDS, self._look)
         self._inner.pause_writing()
 
     def _look(self) -> None:
-        unread = self._transport.get_write_buffer_size()
+        unread = self._waiting()
         if unread >= self._unread:
             self._transport.abort()
         else:
             self._unread = unread
             self._stall = self._loop.call_later(STALL_SECONDS, self._look)
+
+    def _waiting(self) -> int:
+        """Bytes that the client has not taken: ours, and the kernel's (where it tells), which alone may be megabytes."""
+        count = array.array("i", [0])
+        try:
+            fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, count)
+        except OSError:
+            pass
+        return self._transport.get_write_buffer_size() + count[0]
 
     def resume_writing(self) -> None:
         if self._stall is not None:

@@ -8,7 +8,7 @@ import time
 from telex.config import Timeouts
 from telex.core import sse
 from telex.core.errors import Failure
-from telex.core.events import Done, Event
+from telex.core.events import Event
 from telex.dialects import Dialect, StreamDecoder
 from telex.generation.log import Log
 from telex.generation.output import Output
@@ -101,6 +101,7 @@ class Attempt:
             self._fail(Failure("malformed", "The provider answered with a page of HTML instead of a reply."))
         else:
             self._stream = self._stream and status == 200 and not kind.endswith("json")
+            self._rewatch()
 
     def on_data(self, data: bytes) -> None:
         if self.ended.done() or (self.verdict.done() and self.verdict.result() is not None):
@@ -147,28 +148,35 @@ class Attempt:
         except sse.FrameTooLong as error:
             self._fail(Failure("malformed", f"The provider's stream can't be read: {error}."))
             return
-        self._take([(frame.raw, self._decoder.feed(frame)) for frame in frames], now)
+        self._take(frames, now)
 
-    def _take(self, pairs: list[tuple[bytes, list[Event]]], now: float) -> None:
-        """The frames of one read, each with its events, make one write."""
-        out: list[bytes] = []
-        last: Event | None = None
-        content = False
-        for raw, events in pairs:
-            if isinstance(last, (Done, Failure)):
+    def _take(self, frames: list[sse.Frame], now: float) -> None:
+        """The frames of one read make one write."""
+        decoder, out, content = self._decoder, list[bytes](), False
+        events: list[Event] = []
+        for frame in frames:
+            events = decoder.feed(frame)
+            if self._meter.feed(events, now):
+                content = True
+            out += self._output.frame(frame.raw, events)
+            if decoder.ended:
                 break
-            content = self._meter.feed(events, now) or content
-            out += self._output.frame(raw, events)
-            last = events[-1] if events else last
+        first = content and not self.verdict.done()
         if content:
             self._last_content = now
+            if first:  # whatever else this read holds: what was said counts
+                self.verdict.set_result(None)
         self._write(out)
+        if decoder.ended:
+            self._close(events[-1])
+        elif first:
+            self._rewatch()
+
+    def _close(self, last: Event) -> None:
         if isinstance(last, Failure):
             self._fail(last)
-        elif isinstance(last, Done):
+        else:
             self._succeed()
-        elif content and not self.verdict.done():
-            self.verdict.set_result(None)
 
     def _write(self, frames: list[bytes]) -> None:
         if self._held is not None:
@@ -188,10 +196,11 @@ class Attempt:
 
     def _close_stream(self, failure: Failure | None) -> None:
         """The connection ended: well if the stream had, else with what broke it."""
-        pairs = [(frame.raw, self._decoder.feed(frame)) for frame in self._frames.end()]
+        self._take(self._frames.end(), self._loop.time())
         if not self._decoder.ended:
-            pairs.append((b"", [failure] if failure else self._decoder.end()))
-        self._take(pairs, self._loop.time())
+            events: list[Event] = [failure] if failure else self._decoder.end()
+            self._write(self._output.frame(b"", events))
+            self._close(events[-1])
 
     def _finish_whole(self) -> None:
         body = b"".join(self._body)
@@ -234,6 +243,12 @@ class Attempt:
             self._fail(Failure("timeout", waited, code=which))
         else:
             self._timer = self._loop.call_at(due, self._watch)
+
+    def _rewatch(self) -> None:
+        """Other clocks run from now on, and may be over sooner."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._watch()
 
     def _clocks(self) -> list[tuple[str, float, float]]:
         """(name, limit in seconds, when it is over) of every clock that runs now. A whole reply has only the total."""

@@ -6,7 +6,7 @@ import asyncio
 
 from msgspec import Struct
 
-from telex.config import Config, Provider, Secret, Target, Timeouts, nearest, read_key
+from telex.config import Config, ConfigError, Provider, Secret, Target, Timeouts, nearest, read_key
 from telex.core import json
 from telex.core.errors import Failure
 from telex.dialects import DIALECTS, Dialect
@@ -45,7 +45,10 @@ class Backend:
         self.provider = provider
         self._key = read_key(provider)
         self._local = local
-        self._endpoint = None if provider.embedded else generate_endpoint(provider, provider.base_url, self._key)
+        try:
+            self._endpoint = None if provider.embedded else generate_endpoint(provider, provider.base_url, self._key)
+        except ValueError as error:
+            raise ConfigError(f"The provider '{name}' can't be called: {error}.") from None
         self._models: list[str] | Failure = []
         self._stale = float("-inf")  # when the list is to be asked for again
         self._listing = asyncio.Lock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -94,4 +95,4 @@ def estimate(characters: int) -> int:
 
 def quantile(ordered: Sequence[float], q: float) -> float | None:
     """The nearest-rank quantile of ordered values, None if there are none."""
-    return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else None
+    return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else None

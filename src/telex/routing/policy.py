@@ -66,6 +66,8 @@ def decide(targets: int, rules: Rules, now: float, random: Callable[[], float]) 
             if not failure.consequence.again or attempt == rules.retries or pause > PATIENCE or now + pause >= end:
                 break
             _, now = yield Wait(now + pause)
+            if now >= end:  # woken late
+                break
         if not failure.consequence.elsewhere or now >= end:
             break
     yield Fail(failure)

@@ -44,6 +44,8 @@ def parse_url(url: str) -> tuple[Origin, str]:
         raise BadAddress("it must begin with http:// or https:// and name a host")
     if parts.query or parts.fragment or FORBIDDEN.search(url) or " " in url:
         raise BadAddress("it must have no query, fragment or spaces")
+    if not (parts.hostname + parts.path).isascii():
+        raise BadAddress("its host and path must be written in ASCII")
     credentials = ""
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -53,11 +55,13 @@ def parse_url(url: str) -> tuple[Origin, str]:
 
 
 def render_head(method: str, origin: Origin, path: str, headers: Mapping[str, str]) -> bytes:
-    """The head of a request but for its length. Raises `ValueError` for a value that could become a header of its own."""
+    """The head of a request but for its length. Raises `ValueError` for anything that could become a header of its own."""
+    if FORBIDDEN.search(method + path) or " " in method + path:
+        raise ValueError("the request line holds characters that it may not")
     fields = {"host": origin.authority, "accept-encoding": "identity", "user-agent": "telex", **headers}
     for name, value in fields.items():
-        if FORBIDDEN.search(value) or not value.isascii():
-            raise ValueError(f"the header {name} holds characters that no header may")
+        if FORBIDDEN.search(name + value) or not value.isascii():
+            raise ValueError(f"the header {name!r} holds characters that no header may")
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return ("\r\n".join(lines) + "\r\n").encode("ascii")
 

@@ -79,8 +79,10 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(Failure("malformed", f"What {self._name} sent is not HTTP."))
-            return
+            if not self._whole:
+                self._fail(Failure("malformed", f"What {self._name} sent is not HTTP."))
+                return
+            self._overrun = True  # the answer is whole: what stands behind it is no part of it
         if not self._head_done:
             if self._received > HEAD_LIMIT:
                 self._fail(Failure("malformed", f"The head of the answer of {self._name} is longer than {HEAD_LIMIT} bytes."))

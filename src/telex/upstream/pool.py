@@ -51,7 +51,7 @@ class Pool:
             return Failure("tls", f"The certificate of {origin} can't be trusted: {error.verify_message}.")
         except ssl.SSLError as error:
             return Failure("tls", f"No TLS connection to {origin}: {error.reason}.")
-        except socket.gaierror:
+        except (socket.gaierror, UnicodeError):  # the latter for names that can't even be asked for
             return Failure("unreachable", f"The name of {origin} can't be resolved.")
         except BadAddress as error:
             return Failure("unreachable", str(error))

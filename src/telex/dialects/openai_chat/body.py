@@ -12,7 +12,7 @@ from telex.core.messages import Fields, Format, Message, Part, Request, Tool
 from telex.dialects.openai_chat.request import FORMATS
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
-_options = msgspec.json.Decoder(Fields)
+_options = msgspec.json.Decoder(Fields | None)
 
 
 def encode_request(request: Request, model: str, stream: bool, always: Fields) -> bytes:
@@ -25,8 +25,8 @@ def encode_request(request: Request, model: str, stream: bool, always: Fields) -
     options = fields.pop("stream_options", None)
     fields.pop("stream", None)
     if stream:
-        options = _options.decode(options) if isinstance(options, Raw) and options != b"null" else {}
-        fields |= {"stream": True, "stream_options": options | {"include_usage": True}}
+        said = (_options.decode(options) if isinstance(options, Raw) else None) or {}
+        fields |= {"stream": True, "stream_options": said | {"include_usage": True}}
     return json.encode(fields | always)
 
 

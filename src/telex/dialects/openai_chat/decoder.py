@@ -14,6 +14,7 @@ from telex.core.errors import Failure
 from telex.core.events import Done, Event, Extra, PartDelta, PartEnd, PartStart, Progress, Start
 from telex.core.messages import Fields, Finish, PartKind, Reason, Usage
 from telex.dialects.openai_chat.errors import read_failure
+from telex.dialects.openai_chat.refrain import Refrain
 from telex.dialects.quirks import NO_QUIRKS, Quirks
 
 REASONS: dict[str, Reason] = {
@@ -74,17 +75,22 @@ class Decoder:
         self._choices: dict[int, OpenChoice] = {}
         self._extra: Fields = {}
         self._rest: Fields = {}
+        self._refrain = Refrain()
 
     def feed(self, frame: sse.Frame) -> list[Event]:
         if self.ended:
             return []
+        if (delta := self._refrain.read(frame.data)) is not None:
+            return [delta]
         if frame.data == sse.DONE:
             return self._close()
         try:
             chunk = json.decode(frame.data)
         except json.Malformed as error:
             return self._fail(Failure("malformed", f"The provider's stream holds an event that is not JSON: {error}."))
-        return self._read(chunk, "delta")
+        events = self._read(chunk, "delta")
+        self._refrain.learn(frame.data, events)
+        return events
 
     def end(self) -> list[Event]:
         """What the end of the connection means: nothing after the terminator, else a stream cut short."""
@@ -166,7 +172,9 @@ class Decoder:
     def _choice(self, wire: Any, body: str, events: list[Event]) -> None:
         if not isinstance(wire, dict):
             raise WrongShape("a choice is no object")
-        index = count(wire.pop("index", 0))
+        index = wire.pop("index", 0)
+        if type(index) is not int or index < 0:
+            index = count(index)
         if (choice := self._choices.get(index)) is None:
             choice = self._choices[index] = OpenChoice(index)
         delta, finish = wire.pop(body, None), wire.pop("finish_reason", None)

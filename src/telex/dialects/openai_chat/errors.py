@@ -40,7 +40,7 @@ WORDS: dict[str, Kind] = {
 }
 """Codes and types, in this order of trust behind the status."""
 TOO_LONG = (
-    "context length", "context window", "prompt is too long", "too many tokens", "input token count",
+    "context length", "context window", "context size", "prompt is too long", "too many tokens", "input token count",
     "maximum context", "prompt too long", "total length of all messages",
 )  # fmt: skip
 TYPES: dict[Kind, tuple[str, str | None]] = {

@@ -8,7 +8,7 @@ Source of the format: OpenAI's API reference, "Create chat completion".
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -17,6 +17,8 @@ from telex.core import json
 from telex.core.errors import Failure
 from telex.core.messages import Fields, Format, Message, Part, Request, Role, Tool
 
+T = TypeVar("T")
+TYPES: dict[type, str] = {str: "str", bool: "bool", dict: "object"}
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -174,8 +176,9 @@ def to_part(wire: Fields, place: str) -> Part:
             return Part("audio", data=text(audio, "data", f"{place}.{kind}"), media_type=f"audio/{format}")
         case "file":
             file = inner(wire, kind, place)
-            media_type, data = split_data_url(file.get("file_data") or "")
-            return Part("file", id=file.get("file_id") or "", name=file.get("filename") or "", data=data, media_type=media_type)
+            id, name, url = (said(file, field, f"{place}.{kind}", str) or "" for field in ("file_id", "filename", "file_data"))
+            media_type, data = split_data_url(url)
+            return Part("file", id=id, name=name, data=data, media_type=media_type)
     return Part("opaque", extra=wire)
 
 
@@ -191,12 +194,9 @@ def to_call(wire: Fields, place: str) -> Part:
 def to_tool(wire: Fields, place: str) -> Tool:
     if wire.get("type", "function") != "function":
         return Tool(kind=str(wire["type"]), extra=wire)
-    body = inner(wire, "function", place)
-    schema = body.get("parameters")
-    if schema is not None and not isinstance(schema, dict):
-        raise WrongField(f"{place}.function.parameters", "expected a JSON schema")
-    name = text(body, "name", f"{place}.function")
-    return Tool(name, body.get("description") or "", schema, body.get("strict"))
+    body, place = inner(wire, "function", place), f"{place}.function"
+    schema, strict = said(body, "parameters", place, dict), said(body, "strict", place, bool)
+    return Tool(text(body, "name", place), said(body, "description", place, str) or "", schema, strict)
 
 
 def to_choice(wire: str | Fields | None) -> str | Fields | None:
@@ -214,9 +214,9 @@ def to_format(wire: Fields | None) -> Format | None:
         raise WrongField("response_format.type", f"expected one of {', '.join(FORMATS)}")
     if kind != "json_schema":
         return Format(kind)
-    body = inner(wire, kind, "response_format")
-    name = text(body, "name", f"response_format.{kind}")
-    return Format(kind, name, body.get("description") or "", body.get("schema"), body.get("strict"))
+    body, place = inner(wire, kind, "response_format"), f"response_format.{kind}"
+    schema, strict = said(body, "schema", place, dict), said(body, "strict", place, bool)
+    return Format(kind, text(body, "name", place), said(body, "description", place, str) or "", schema, strict)
 
 
 def inner(wire: Fields, name: str, place: str) -> Fields:
@@ -228,6 +228,14 @@ def inner(wire: Fields, name: str, place: str) -> Fields:
 def text(wire: Fields, name: str, place: str) -> str:
     if not isinstance(value := wire.get(name), str):
         raise WrongField(f"{place}.{name}", "expected str")
+    return value
+
+
+def said(wire: Fields, name: str, place: str, type: type[T]) -> T | None:
+    """A field that may be left out or null."""
+    value = wire.get(name)
+    if value is not None and not isinstance(value, type):
+        raise WrongField(f"{place}.{name}", f"expected {TYPES[type]}")
     return value
 
 

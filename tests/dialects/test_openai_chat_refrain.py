@@ -1,0 +1,62 @@
+"""What is read off a refrain is what decoding would have said, whatever the chunks hold."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telex.core.events import Event, PartDelta
+from telex.core.sse import Frame
+from telex.dialects.openai_chat import Decoder
+from telex.dialects.openai_chat.refrain import Refrain
+
+
+class Deaf(Refrain):
+    """Never knows anything, so that every chunk is decoded."""
+
+    def read(self, data: bytes) -> PartDelta | None:
+        return None
+
+
+def decode(chunks: list[bytes], refrain: Refrain) -> list[Event]:
+    decoder = Decoder()
+    decoder._refrain = refrain
+    return [event for chunk in chunks for event in decoder.feed(Frame(chunk))]
+
+
+def chunk(text: str, index: int = 0, field: str = "content", **more: object) -> bytes:
+    body = {"id": "a", "choices": [{"index": index, "delta": {field: text}}], "model": "m", **more}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+tricky = st.text(st.sampled_from('ab:,"\\{}[]é😀\n content'), min_size=0, max_size=6)
+chunks = st.builds(chunk, tricky, st.integers(0, 1), st.sampled_from(["content", "content", "reasoning"]))
+noise = st.builds(
+    lambda data, at, byte: data[:at] + byte + data[at:], chunks, st.integers(0, 70), st.sampled_from([b'"', b":", b"\xff", b""])
+)
+
+
+@given(st.lists(chunks | noise, max_size=12))
+def test_it_says_what_decoding_says(stream: list[bytes]) -> None:
+    assert decode(stream, Refrain()) == decode(stream, Deaf())
+
+
+def test_it_reads_a_plain_stream_without_decoding() -> None:
+    known = Refrain()
+    decode([chunk("one"), chunk("two")], known)
+    assert known.read(chunk("three")) == PartDelta(0, 0, "three")
+    assert known.read(chunk('th"ee')) is None
+    assert known.read(chunk("three", index=1)) is None
+
+
+def test_a_text_that_reads_like_json_is_not_mistaken() -> None:
+    least = [json.dumps({"choices": [{"delta": {"content": text}}]}, separators=(",", ":")).encode() for text in ("x", ":", "y", ",", "z")]
+    assert decode(least, Refrain()) == decode(least, Deaf())
+
+
+def test_it_gives_up_on_chunks_that_are_padded_with_noise() -> None:
+    known = Refrain()
+    decode([chunk("word", obfuscation="x" * n) for n in range(20)], known)
+    assert known._patience == 0

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("telex", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("telex")
+settings.register_profile("telex", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("soak", settings.get_profile("telex"), max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "telex"))  # HYPOTHESIS_PROFILE=soak draws many more examples
 
 
 @pytest.fixture(scope="session")

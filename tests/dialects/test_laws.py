@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from strategies import cut, failures, replies
 from hypothesis import given
 from hypothesis import strategies as st
 
+from strategies import cut, failures, replies
 from telex.core import sse
 from telex.core.errors import Failure
 from telex.core.events import Done, Event

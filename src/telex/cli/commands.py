@@ -8,11 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import uvloop
 from cyclopts import App, Parameter
 
-from telex.config import Config, load_config
+from telex.config import Config, change_server, load_config
 
 app = App(name="telex", help="Every language model, every dialect, streamed or whole.", version=lambda: version("telex"))
 
@@ -32,9 +31,7 @@ def configured(config: Path | None, host: str | None = None, port: int | None = 
     path = config or (Path("telex.toml") if Path("telex.toml").exists() else None)
     loaded = load_config(path)
     changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    if changes:
-        loaded.server = msgspec.convert({**msgspec.structs.asdict(loaded.server), **changes}, type(loaded.server))
-    return loaded
+    return change_server(loaded, changes) if changes else loaded
 
 
 @app.command

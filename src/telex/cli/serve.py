@@ -46,7 +46,8 @@ async def serve_gateway(config: Config, prompt: str | None) -> int:
     try:
         if held is not None and prompt is not None:
             await unless_stopped(process, race_first(process, url, prompt, console))
-            sys.stderr.buffer.write(held.getvalue())
+            if not sys.stderr.isatty():
+                sys.stderr.buffer.write(held.getvalue())
             configure_logs()
         if not process.stopping.is_set() and (prompt is None or console.is_terminal):
             await show_usage(process, url, console)

@@ -1,7 +1,7 @@
 """The configuration: a telex.toml, or what holds without one."""
 
 from telex.config.document import ConfigError, nearest
-from telex.config.load import LOOPBACK, default_config, load_config, parse_config, read_key
+from telex.config.load import LOOPBACK, change_server, default_config, load_config, parse_config, read_key
 from telex.config.schema import Config, Model, Provider, Secret, Server, Target, Timeouts
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Server",
     "Target",
     "Timeouts",
+    "change_server",
     "default_config",
     "load_config",
     "nearest",

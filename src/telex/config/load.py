@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from telex.config.document import ConfigError, Document, nearest
-from telex.config.schema import Config, Model, Provider, Secret, Timeouts
+from telex.config.schema import Config, Model, Provider, Secret, Server, Timeouts
 from telex.core.messages import Fields
 from telex.dialects import DIALECTS
 from telex.upstream.address import BadAddress, parse_url
@@ -53,6 +53,13 @@ def names_local(model: object) -> bool:
     """Whether a model's table has the embedded model among its targets, which then needs no table of its own."""
     targets = model.get("targets") if isinstance(model, dict) else None
     return isinstance(targets, list) and any(isinstance(t, dict) and t.get("provider") == "local" for t in targets)
+
+
+def change_server(config: Config, changes: Fields) -> Config:
+    """The configuration with other values in its `server` table, as a command line gives them. Raises `ConfigError`."""
+    document = Document("", "")
+    config.server = document.convert({**msgspec.structs.asdict(config.server), **changes}, Server, ["server"])
+    return check(document, config)
 
 
 def default_config(environ: Mapping[str, str]) -> Config:

@@ -23,6 +23,12 @@ LIMIT = 16 << 20
 STRAY_LIMIT = 64 << 10
 """Bytes of JSON outside any field that are collected before giving up on it."""
 
+STRAY_LINES = 1000
+"""Lines of it."""
+
+LINE_COST = 64
+"""Bytes that a line counts beyond its own: what it costs to keep, so that many tiny lines are bounded as well."""
+
 DONE = b"[DONE]"
 ALIVE = frozenset({b"", b"ping", b": ping", b"keepalive", b"keep-alive", b"PROCESSING"})
 BOM = b"\xef\xbb\xbf"
@@ -131,13 +137,13 @@ class Decoder:
             self._stray_line(line, frames)
         else:
             self._lines.append(line)
-            self._size += len(line) + 2
+            self._size += len(line) + LINE_COST
 
     def _stray_line(self, line: bytes, frames: list[Frame]) -> None:
         """JSON without a field name: collect it until it is whole."""
         self._stray.append(line)
         self._size += len(line) + 1
-        if self._size > STRAY_LIMIT:
+        if self._size > STRAY_LIMIT or len(self._stray) > STRAY_LINES:
             self._fresh()
         elif (len(self._stray) == 1 or line.startswith((b"}", b"]"))) and is_json(data := b"\n".join(self._stray)):
             self._fresh()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
 
 from telex.config import Timeouts
 from telex.core import sse
@@ -29,6 +32,26 @@ HELD_LIMIT = 1 << 20
 
 LINGER = 1.0
 """Seconds for the connection of a finished stream to end properly, so that it can be used again."""
+
+
+P = ParamSpec("P")
+
+
+def called(method: Callable[Concatenate[Attempt, P], None]) -> Callable[Concatenate[Attempt, P], None]:
+    """What the event loop calls has nobody above it to catch a mistake of ours: it is raised to whoever waits for the attempt."""
+
+    @wraps(method)
+    def guarded(self: Attempt, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except Exception as bug:
+            self.abort()
+            for waited in (self.verdict, self.ended):
+                if not waited.done():
+                    waited.set_exception(bug)
+                    break
+
+    return guarded
 
 
 class Attempt:
@@ -89,6 +112,7 @@ class Attempt:
 
     # what the connection says
 
+    @called
     def on_head(self, status: int, headers: dict[str, str]) -> None:
         self._status, self._headers = status, headers
         self._last_bytes = self._loop.time()
@@ -103,6 +127,7 @@ class Attempt:
             self._stream = self._stream and status == 200 and not kind.endswith("json")
             self._rewatch()
 
+    @called
     def on_data(self, data: bytes) -> None:
         if self.ended.done() or (self.verdict.done() and self.verdict.result() is not None):
             return  # behind the terminator nothing counts
@@ -120,6 +145,7 @@ class Attempt:
             else:
                 self._finish_whole()
 
+    @called
     def on_end(self) -> None:
         self._connection = None  # it is the pool's again
         if self._timer is not None:
@@ -131,6 +157,7 @@ class Attempt:
         else:
             self._finish_whole()
 
+    @called
     def on_failure(self, failure: Failure) -> None:
         self._connection = None
         if self.ended.done():

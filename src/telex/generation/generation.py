@@ -87,6 +87,7 @@ class Generation:
     def start(self) -> None:
         """Begin, in a task of its own."""
         self._task = self._loop.create_task(self._run())
+        self._task.add_done_callback(lambda task: self._end(self._stopped))  # for one that was stopped before it ran
 
     def stop(self, failure: Failure = CANCELLED) -> None:
         """End it now, unless it has ended: the provider's connection is closed, `failure` says why."""

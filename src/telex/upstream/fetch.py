@@ -22,9 +22,10 @@ class Answer(Struct, frozen=True):
 
 
 class Collector:
-    """Receives one answer."""
+    """Receives one answer. `over`: the exchange ended, whether or not somebody still waits for it."""
 
     def __init__(self) -> None:
+        self.over = False
         self.answer: asyncio.Future[Answer | Failure] = asyncio.get_running_loop().create_future()
         self._status = 0
         self._headers: dict[str, str] = {}
@@ -38,12 +39,14 @@ class Collector:
             self._body += data
 
     def on_end(self) -> None:
+        self.over = True
         if len(self._body) > LIMIT:
             self.on_failure(Failure("malformed", f"The answer is longer than {LIMIT} bytes."))
         elif not self.answer.done():
             self.answer.set_result(Answer(self._status, self._headers, bytes(self._body)))
 
     def on_failure(self, failure: Failure) -> None:
+        self.over = True
         if not self.answer.done():
             self.answer.set_result(failure)
 
@@ -62,5 +65,5 @@ async def fetch(pool: Pool, endpoint: Endpoint, body: bytes, timeout: float) -> 
     except TimeoutError:
         return Failure("timeout", f"{endpoint.origin} did not answer within {timeout:g} s.")
     finally:
-        if connection is not None and not isinstance(connection, Failure) and not collector.answer.done():
+        if connection is not None and not isinstance(connection, Failure) and not collector.over:
             connection.abort()

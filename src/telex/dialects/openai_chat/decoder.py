@@ -130,6 +130,7 @@ class Decoder:
         for choice in self._choices.values():
             if choice.finish is None and choice.parts:
                 self._finish(choice, "", events)
+            self._end_flow(choice, events)  # text behind the finish reason
         if not any(choice.finish for choice in self._choices.values()):
             return events + self._fail(Failure("truncated", "The provider ended its reply without content or a finish reason."))
         self.ended = True

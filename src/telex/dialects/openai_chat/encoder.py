@@ -13,8 +13,10 @@ from telex.core.errors import Failure
 from telex.core.events import Done, Event, Extra, PartDelta, PartStart, Start
 from telex.core.fold import merge
 from telex.core.messages import Choice, Fields, Finish, Part, Reply, Usage
-from telex.dialects.openai_chat.decoder import REASONS
 from telex.dialects.openai_chat.errors import encode_error, error_object
+
+FINISH_WORDS = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
+"""All that `finish_reason` may say; SDKs know no others."""
 
 REASONING = "reasoning_content"
 """The field for reasoning that came without a name of its own: the one that most of this dialect's providers use."""
@@ -39,7 +41,7 @@ class Encoder:
             case PartStart():
                 return self._part(event)
             case Finish():
-                return [*self._role(event.choice), self._chunk(event.choice, {}, {"finish_reason": finish_word(event)})]
+                return [*self._role(event.choice), self._chunk(event.choice, {}, finish_fields(event))]
             case Extra():
                 return self._extra(event)
             case Usage():
@@ -141,8 +143,8 @@ def choice_object(choice: Choice) -> Fields:
     extra = dict(choice.extra)
     message = message_object(choice.parts)
     merge(message, extra.pop("message", {}))
-    finish = choice.finish and finish_word(choice.finish)
-    return {"index": choice.index, "message": message, "logprobs": None, "finish_reason": finish, **extra}
+    finish = finish_fields(choice.finish) if choice.finish else {"finish_reason": None}
+    return {"index": choice.index, "message": message, "logprobs": None, **finish, **extra}
 
 
 def message_object(parts: tuple[Part, ...]) -> Fields:
@@ -173,8 +175,11 @@ def reasoning(name: str, text: str) -> Fields:
     return {name or REASONING: text}
 
 
-def finish_word(finish: Finish) -> str:
-    return finish.raw if finish.raw in REASONS else finish.reason
+def finish_fields(finish: Finish) -> Fields:
+    """The reason in this dialect's words; a provider's own word that is none of them stands beside it."""
+    if finish.raw in FINISH_WORDS:
+        return {"finish_reason": finish.raw}
+    return {"finish_reason": finish.reason, **({"native_finish_reason": finish.raw} if finish.raw else {})}
 
 
 def call(tool: str, id: str, name: str, text: str) -> Fields:

@@ -1,0 +1,1 @@
+"""Telex as official SDKs see it."""

@@ -1,0 +1,102 @@
+"""The house, held against the code: imports only go down, the two lowest floors are pure, lazy imports are named here."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import telex
+
+FLOORS = {
+    "core": 0,
+    "dialects": 1, "routing": 1, "metering": 1,
+    "upstream": 2, "local": 2, "config": 2, "telemetry": 2, "stores": 2, "prices": 2, "tokens": 2,
+    "generation": 3,
+    "jobs": 4, "client": 4,
+    "gateway": 5,
+    "cli": 6, "bench": 6, "testing": 6,
+}  # fmt: skip
+IMPURE = {"anyio", "asyncio", "httpx2", "os", "pathlib", "random", "secrets", "socket", "ssl", "threading", "time", "uvloop"}
+LAZY = {
+    "cli": {"cyclopts", "telex.cli"},  # `import telex.cli` costs nothing, and each command loads only what it needs
+    "local": {"xllamacpp"},  # heavy, native, and an extra
+}
+"""What a package may import inside functions: each entry with its submodules."""
+
+HOUSE = Path(telex.__file__).parent
+MODULES = sorted(HOUSE.rglob("*.py"))
+each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(HOUSE)))
+
+
+def package_of(path: Path) -> str:
+    """`core` for core/sse.py; `` for what stands at the top of the house."""
+    parts = path.relative_to(HOUSE).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every module that is named in an import, wherever that stands; relative ones as they are written."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.module == "telex":
+                yield from (f"telex.{alias.name}" for alias in node.names)
+            else:
+                yield "." * node.level + (node.module or "")
+
+
+def lazy_imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield from imports(node)
+
+
+def below(name: str, tops: set[str]) -> bool:
+    return any(name == top or name.startswith(top + ".") for top in tops)
+
+
+@each_module
+def test_imports_only_go_down(path: Path) -> None:
+    here = package_of(path)
+    if not here:  # __init__ and __main__, which are the roof
+        return
+    for name in imports(ast.parse(path.read_text())):
+        assert not name.startswith("."), f"imports are absolute, so that floors can be read: {name}"
+        if not below(name, {"telex"}) or name == "telex":
+            continue
+        there = name.split(".")[1]
+        up = FLOORS[there] > FLOORS[here]
+        sideways = there != here and FLOORS[there] == FLOORS[here] == 1
+        assert not up, f"{here} (floor {FLOORS[here]}) imports {name} (floor {FLOORS[there]})"
+        assert not sideways, f"{here} imports its neighbour {name}"
+
+
+def test_importing_the_package_itself_imports_nothing_of_it() -> None:
+    assert list(imports(ast.parse((HOUSE / "__init__.py").read_text()))) == []
+
+
+@each_module
+def test_the_lower_floors_do_no_io(path: Path) -> None:
+    if FLOORS.get(package_of(path), 9) > 1:
+        return
+    tree = ast.parse(path.read_text())
+    assert not [name for name in imports(tree) if name.partition(".")[0] in IMPURE]
+    assert not [node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)]
+    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not calls & {"open", "print", "input", "exec", "eval", "__import__"}
+
+
+@each_module
+def test_imports_inside_functions_are_named_here(path: Path) -> None:
+    allowed = LAZY.get(package_of(path), set())
+    assert not [name for name in lazy_imports(ast.parse(path.read_text())) if not below(name, allowed)]
+
+
+def test_the_table_names_only_what_is_used() -> None:
+    for package, tops in LAZY.items():
+        used = [name for path in (HOUSE / package).rglob("*.py") for name in lazy_imports(ast.parse(path.read_text()))]
+        assert all(any(below(name, {top}) for name in used) for top in tops), (package, used)

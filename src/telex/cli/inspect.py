@@ -10,7 +10,7 @@ from rich.table import Table
 from telex.cli.loading import wait_for_local
 from telex.config import Config
 from telex.core.errors import Failure
-from telex.generation.catalog import Backend
+from telex.generation.backend import Backend
 from telex.generation.engine import Engine
 from telex.local.model import LocalModelError
 

@@ -13,6 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 HEAD_SECONDS = 10.0
 """Seconds in which the head of a request must be here."""
 
+TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
 HEAD_LIMIT = 64 << 10
 """Bytes that it may have."""
 
@@ -72,7 +74,12 @@ class Guard(asyncio.Protocol):
 
     def _expect_head(self) -> None:
         self._head_bytes = 0
-        self._head = self._loop.call_later(HEAD_SECONDS, self._transport.abort)
+        self._head = self._loop.call_later(HEAD_SECONDS, self._too_late)
+
+    def _too_late(self) -> None:
+        if self._head_bytes:
+            self._transport.write(TOO_LATE)
+        self._transport.close()
 
     def pause_writing(self) -> None:
         self._unread = self._waiting()

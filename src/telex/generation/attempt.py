@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from functools import wraps
 from typing import Concatenate, ParamSpec
 
 from telex.config import Timeouts
@@ -18,8 +17,8 @@ from telex.generation.output import Output
 from telex.metering.meter import Meter
 from telex.upstream.address import render_request
 from telex.upstream.connection import Connection
+from telex.upstream.endpoint import Endpoint
 from telex.upstream.pool import Pool
-from telex.upstream.provider import Endpoint
 
 ERROR_LIMIT = 64 << 10
 """Bytes of an error's body that are read."""
@@ -40,8 +39,7 @@ P = ParamSpec("P")
 def called(method: Callable[Concatenate[Attempt, P], None]) -> Callable[Concatenate[Attempt, P], None]:
     """What the event loop calls has nobody above it to catch a mistake of ours: it is raised to whoever waits for the attempt."""
 
-    @wraps(method)
-    def guarded(self: Attempt, *args: P.args, **kwargs: P.kwargs) -> None:
+    def guarded(self: Attempt, /, *args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(self, *args, **kwargs)
         except Exception as bug:

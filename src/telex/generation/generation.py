@@ -15,7 +15,8 @@ from telex.core.errors import Ending, Failure
 from telex.core.messages import Request
 from telex.dialects import DIALECTS, Dialect
 from telex.generation.attempt import Attempt
-from telex.generation.catalog import Backend, Route
+from telex.generation.backend import Backend
+from telex.generation.catalog import Route
 from telex.generation.log import Log
 from telex.generation.output import Output, StreamOutput, WholeOutput
 from telex.metering.meter import Meter
@@ -151,6 +152,7 @@ class Generation:
         return attempt, failure
 
     def _make_attempt(self, backend: Backend, stream: bool) -> Attempt:
+        self.meter = Meter(self.request, self._began)  # what a failed attempt said counts for nothing
         quirks = backend.provider.quirks
         verbatim = backend.provider.dialect == self.request.dialect and not quirks.repair
         output: Output

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from telex.core.errors import Failure
 from telex.upstream.address import render_request
+from telex.upstream.endpoint import Endpoint
 from telex.upstream.pool import Pool
-from telex.upstream.provider import Endpoint
 
 LIMIT = 16 << 20
 """Bytes that such an answer may have."""

@@ -14,6 +14,7 @@ from telex.dialects.openai_chat.request import decode_request
 __all__ = [
     "GENERATE",
     "KEEP_ALIVE",
+    "MODELS",
     "Decoder",
     "Encoder",
     "auth_headers",
@@ -27,8 +28,8 @@ __all__ = [
     "encode_request",
 ]
 
-GENERATE = "/chat/completions"
-"""The path behind a provider's base URL."""
+GENERATE, MODELS = "/chat/completions", "/models"
+"""Paths behind a provider's base URL."""
 
 KEEP_ALIVE = b": keep-alive\n\n"
 """What an idle stream can bear: the official SDKs skip comments."""

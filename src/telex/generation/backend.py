@@ -1,0 +1,87 @@
+"""A provider as it can be called, the embedded model among the others."""
+
+from __future__ import annotations
+
+import asyncio
+
+from telex.config import ConfigError, Provider, Secret, read_key
+from telex.core import json
+from telex.core.errors import Failure
+from telex.dialects import DIALECTS, Dialect
+from telex.local.model import LocalModel, LocalModelError
+from telex.upstream.endpoint import Endpoint, make_endpoint
+from telex.upstream.fetch import fetch
+from telex.upstream.pool import Pool
+
+LIST_SECONDS = 5.0
+"""Seconds that a provider may take to list its models."""
+
+FRESH_SECONDS = 300.0
+"""Seconds for which a provider's list is believed."""
+
+FAILED_SECONDS = 15.0
+"""Seconds for which one that could not be had is not asked for again."""
+
+EMBEDDED = "smollm2-135m"
+"""The one model that the embedded provider has."""
+
+
+class Backend:
+    """A provider that can be called."""
+
+    def __init__(self, name: str, provider: Provider, local: LocalModel) -> None:
+        self.name = name
+        self.provider = provider
+        self._key = read_key(provider)
+        self._local = local
+        try:
+            self._endpoint = None if provider.embedded else self._generate_at(provider.base_url, self._key)
+        except ValueError as error:
+            raise ConfigError(f"The provider '{name}' can't be called: {error}.") from None
+        self._models: list[str] | Failure = []
+        self._stale = float("-inf")  # when the list is to be asked for again
+        self._listing = asyncio.Lock()
+
+    @property
+    def dialect(self) -> Dialect:
+        return DIALECTS[self.provider.dialect]
+
+    async def endpoint(self) -> Endpoint | Failure:
+        """Where to ask for a generation; of the embedded model, as soon as it is loaded."""
+        if self._endpoint is not None:
+            return self._endpoint
+        try:
+            local = await self._local.ready()
+        except LocalModelError as error:
+            return Failure("overloaded", str(error))
+        return self._generate_at(local.base_url, Secret(local.api_key))
+
+    def _generate_at(self, base_url: str, key: Secret | None) -> Endpoint:
+        headers = {**self._auth(key), "content-type": "application/json"}
+        return make_endpoint("POST", base_url, self.dialect.GENERATE, headers)
+
+    def _auth(self, key: Secret | None) -> dict[str, str]:
+        return self.dialect.auth_headers(key.reveal()) if key else {}
+
+    async def models(self, pool: Pool) -> list[str] | Failure:
+        """The models that the provider lists, asked for again when the list is no longer fresh."""
+        if self.provider.embedded:
+            return [EMBEDDED]
+        async with self._listing:
+            now = asyncio.get_running_loop().time()
+            if now >= self._stale:
+                self._models = await self._list(pool)
+                self._stale = now + (FAILED_SECONDS if isinstance(self._models, Failure) else FRESH_SECONDS)
+            return self._models
+
+    async def _list(self, pool: Pool) -> list[str] | Failure:
+        where = make_endpoint("GET", self.provider.base_url, self.dialect.MODELS, self._auth(self._key))
+        answer = await fetch(pool, where, b"", LIST_SECONDS)
+        if isinstance(answer, Failure):
+            return answer
+        if answer.status != 200:
+            return self.dialect.decode_error(answer.status, answer.headers, answer.body, 0.0)
+        try:
+            return self.dialect.decode_models(answer.body)
+        except json.Malformed as error:
+            return Failure("malformed", f"The list of models of '{self.name}' can't be read: {error}.")

@@ -1,0 +1,271 @@
+"""What a request may be wrong in, and what whoever sent it hears."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from telex.testing import ScriptedUpstream
+
+from .client import PATH, Answer, ask, chat, connect, request, send
+from .house import House, gateway
+
+LIMIT = 100_000
+MESSAGES = [{"role": "user", "content": "Hello?"}]
+
+
+@pytest.fixture(scope="module")
+async def house() -> AsyncIterator[House]:
+    models = {"chatty": {"targets": [{"provider": "up", "model": "m"}]}}
+    with ScriptedUpstream(models=["scripted-mini", "scripted-maxi"]) as upstream:
+        async with gateway(upstream.url, models=models, server={"body_limit": LIMIT}) as house:
+            yield house
+        assert upstream.calls == []
+
+
+async def sent(house: House, body: bytes, **options: Any) -> Answer:
+    return await send(house.port, request(body, **options))
+
+
+def refused(answer: Answer, status: int, param: str | None = None) -> str:
+    """Checks the status and the field of an error in the dialect's form, and returns its message."""
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
+    assert answer.error["param"] == param
+    assert answer.error["type"] == "invalid_request_error"
+    return str(answer.error["message"])
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b'{"model": "up/m",}', b"{'model': 1}", b'{"a": NaN}', b"{} {}"])
+async def test_not_json(body: bytes, house: House) -> None:
+    assert "JSON" in refused(await sent(house, body), 400)
+
+
+@pytest.mark.parametrize("body", [b'{"model": "\xff"}', b"\xff\xfe{\x00}\x00", b'{"model": "\xed\xa0\x80"}'])
+async def test_invalid_utf8(body: bytes, house: House) -> None:
+    refused(await sent(house, body), 400)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"1", b'"text"', b"null", b"true"])
+async def test_json_but_no_object(body: bytes, house: House) -> None:
+    refused(await sent(house, body), 400)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"model": 7}, "model"),
+        ({"model": ""}, "model"),
+        ({"messages": "Hello?"}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": ["Hello?"]}, "messages[0]"),
+        ({"messages": [*MESSAGES, {"role": "king", "content": ""}]}, "messages[1].role"),
+        ({"messages": [{"content": ""}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": 1}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"text": "?"}]}]}, "messages[0].content[0].type"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
+        ({"messages": [{"role": "tool", "content": "?"}]}, "messages[0].tool_call_id"),
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": "10"}, "max_tokens"),
+        ({"max_tokens": 1.5}, "max_tokens"),
+        ({"max_completion_tokens": -1}, "max_completion_tokens"),
+        ({"n": 0}, "n"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"top_p": -0.1}, "top_p"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ({"stream": False, "stream_options": {"include_usage": True}}, "stream_options"),
+        ({"stop": 1}, "stop"),
+        ({"seed": "x"}, "seed"),
+        ({"tools": {}}, "tools"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
+        ({"response_format": {"type": "poem"}}, "response_format.type"),
+    ],
+    ids=str,
+)
+async def test_wrong_fields_are_named(fields: dict[str, Any], param: str, house: House) -> None:
+    assert param.rpartition("]")[0] in refused(await ask(house.port, **fields), 400, param)
+
+
+@pytest.mark.parametrize("field", ["model", "messages"])
+async def test_missing_fields_are_named(field: str, house: House) -> None:
+    body = json.loads(chat())
+    del body[field]
+    assert f"'{field}'" in refused(await sent(house, json.dumps(body).encode()), 400, field)
+
+
+@pytest.mark.parametrize(("name", "near"), [("scripted-mino", "'scripted-mini'"), ("chaty", "'chatty'"), ("nope/x", ""), ("zzz", "")])
+async def test_an_unknown_model_with_the_nearest_names(name: str, near: str, house: House) -> None:
+    answer = await ask(house.port, model=name)
+    message = refused(answer, 404, "model")
+    assert f"'{name}'" in message
+    assert near in message
+    assert answer.error["code"] == "model_not_found"
+    assert ("did you mean" in message) == bool(near)
+
+
+@pytest.mark.parametrize("what", ["[", '{"a":'])
+@pytest.mark.parametrize("depth", [2_000, 16_000])
+async def test_nested_too_deep(what: str, depth: int, house: House) -> None:
+    inner = what * depth + "1" + "}]"["[" in what] * depth
+    body = chat(unheard_of="HERE").replace(b'"HERE"', inner.encode())
+    assert "nested too deeply" in refused(await sent(house, body), 400)
+
+
+@pytest.mark.parametrize("depth", range(960, 1010, 3))
+async def test_depths_at_the_limit_are_no_mistake_of_ours(depth: int, house: House) -> None:
+    deep = "[" * depth + "]" * depth
+    for fields in ({"unheard_of": "HERE"}, {"tools": [{"type": "new", "inner": "HERE"}]}):
+        answer = await sent(house, chat(model="zzz", **fields).replace(b'"HERE"', deep.encode()))
+        assert answer.status in (400, 404)
+
+
+# ---- bodies
+
+
+async def test_a_declared_body_over_the_limit(house: House) -> None:
+    async with connect(house.port) as client:
+        client.send(request(b"", headers={"content-length": str(LIMIT + 1)}))
+        assert "server.body_limit" in refused(await client.answer(), 413)
+
+
+async def test_a_chunked_body_over_the_limit(house: House) -> None:
+    async with connect(house.port) as client:
+        client.send(request(b"", headers={"content-length": "", "transfer-encoding": "chunked"}))
+        client.send(b"%x\r\n%b\r\n" % (LIMIT + 1, b" " * (LIMIT + 1)))
+        refused(await client.answer(), 413)
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, LIMIT * 20])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_over_the_limit_that_is_all_sent_before_the_client_reads(chunked: bool, size: int, house: House) -> None:
+    data = request(b" " * size)
+    if chunked:
+        head = request(b"", headers={"content-length": "", "transfer-encoding": "chunked"})
+        data = head + b"%x\r\n%b\r\n0\r\n\r\n" % (size, b" " * size)
+    async with connect(house.port) as client:
+        for start in range(0, len(data), 1 << 14):
+            client.send(data[start : start + (1 << 14)])
+            await client.drain()
+            await asyncio.sleep(0)
+        refused(await client.answer(), 413)
+
+
+async def test_a_body_at_the_limit(house: House) -> None:
+    body = chat(model="zzz")
+    refused(await sent(house, body + b" " * (LIMIT - len(body))), 404, "model")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "nonsense"])
+async def test_compressed_bodies(encoding: str, house: House) -> None:
+    refused(await sent(house, chat(), headers={"content-encoding": encoding}), 415)
+
+
+# ---- addresses
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_another_method(method: str, house: House) -> None:
+    answer = await sent(house, b"", method=method)
+    assert method in refused(answer, 405)
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/v1/", "/v1/completions", "/v1/chat/completions/", "/v1/%2e%2e/v1/chat"])
+async def test_an_unknown_path(path: str, house: House) -> None:
+    refused(await sent(house, b"", method="GET", path=path), 404)
+
+
+async def test_another_method_of_a_shared_path(house: House) -> None:
+    assert "POST" in refused(await sent(house, b"{}", path="/v1/models"), 405)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("GET", "/", 404), ("POST", "/healthz", 405)])
+async def test_own_paths_answer_with_problem_details(method: str, path: str, status: int, house: House) -> None:
+    answer = await sent(house, b"", method=method, path=path)
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert (answer.json["status"], answer.json["type"], bool(answer.json["title"])) == (status, "about:blank", True)
+
+
+async def test_an_unknown_model_of_the_list(house: House) -> None:
+    assert "scripted-mini" in refused(await sent(house, b"", method="GET", path="/v1/models/scripted-minu"), 404, "model")
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "https://127.0.0.1.evil.example", "null", "file://", "http://[::1", "nonsense"])
+@pytest.mark.parametrize("path", [PATH, "/v1/models", "/healthz"])
+async def test_a_foreign_origin(origin: str, path: str, house: House) -> None:
+    refused(await sent(house, chat(), path=path, headers={"origin": origin}), 403)
+
+
+async def test_an_origin_of_its_own(house: House) -> None:
+    answer = await sent(house, b"", method="GET", path="/v1/models", headers={"origin": f"http://127.0.0.1:{house.port}"})
+    assert answer.status == 200
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[::1", "192.0.2.1", "127.0.0.1@evil.example", ""])
+@pytest.mark.parametrize("path", [PATH, "/v1/models", "/healthz"])
+async def test_a_foreign_host(host: str, path: str, house: House) -> None:
+    refused(await sent(house, chat(), path=path, headers={"host": host}), 421)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8484", "[::1]:8484", "127.0.0.1:1"])
+async def test_a_host_of_its_own(host: str, house: House) -> None:
+    assert (await sent(house, b"", method="GET", path="/healthz", headers={"host": host})).status == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"content-length: 2\r\ntransfer-encoding: chunked\r\n",
+        b"content-length: 2\r\ncontent-length: 3\r\n",
+        b"content-length: -2\r\n",
+        b"content-length: x\r\n",
+        b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        b"x: a\0b\r\n",
+        b"x: a\rb\r\n",
+        b"x y: z\r\n",
+    ],
+    ids=repr,
+)
+async def test_row40_heads_that_two_parsers_could_read_differently(head: bytes, house: House) -> None:
+    async with connect(house.port) as client:
+        client.send(b"POST %b HTTP/1.1\r\nhost: 127.0.0.1\r\n%b\r\n{}" % (PATH.encode(), head))
+        answer = await client.end()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.count(b"HTTP/1.1 ") == 1
+
+
+# ---- anything
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(["tools", "stream", "n", "stop", "tool_choice", "response_format", "stream_options", "messages", "content", "seed"])
+MESSAGE = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "assistant", "tool", "system"])},
+    optional={"content": JSON, "tool_calls": JSON, "name": JSON, "tool_call_id": JSON, "function_call": JSON},
+)
+BODIES = st.binary(max_size=200) | st.builds(
+    lambda fields, messages: json.dumps({"model": "zzz", "messages": messages, **fields}).encode(),
+    st.dictionaries(NAMES, JSON, max_size=4),
+    st.lists(MESSAGE, max_size=2) | JSON,
+)
+
+
+@given(BODIES)
+@settings(max_examples=150)
+async def test_no_body_makes_a_500(house: House, body: bytes) -> None:
+    answer = await sent(house, body)
+    assert answer.status in (400, 404)
+    assert answer.error["message"]

@@ -17,7 +17,7 @@ from .install import Missing, compile_load, find, prepare, version
 from .machine import choose_cores, describe
 from .measure import Bench, NotReady
 from .report import as_json, as_text, clean
-from .stacks import DEFAULT, STACKS, WORK, YARDSTICK, Stack, read_more
+from .stacks import DEFAULT, SCRATCH, STACKS, YARDSTICK, Stack, read_more
 
 
 def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
 
     text = as_text(about, rounds, arguments.max_foreign, extra)
-    results = WORK / "results"
+    results = SCRATCH / "results"
     results.mkdir(exist_ok=True)
     name = datetime.now().strftime("%Y%m%d-%H%M%S")
     (results / f"{name}.md").write_text(text)

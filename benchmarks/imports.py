@@ -10,7 +10,7 @@ from .loads import START
 from .machine import choose_cores, clean_environment, pinned
 from .measure import Bench, NotReady
 from .report import as_text, judge
-from .stacks import STACKS, WORK
+from .stacks import SCRATCH, STACKS
 
 AT_MOST_S = 0.3
 PROBE = "import time; began = time.perf_counter(); import telex; print(time.perf_counter() - began)"
@@ -30,7 +30,7 @@ def import_seconds(core: int | None, times: int = 5) -> list[float]:
     found = []
     for _ in range(times + 1):
         done = subprocess.run(
-            pinned(core, [sys.executable, "-c", PROBE]), cwd=WORK, env=clean_environment({}), capture_output=True, text=True, timeout=60
+            pinned(core, [sys.executable, "-c", PROBE]), cwd=SCRATCH, env=clean_environment({}), capture_output=True, text=True, timeout=60
         )
         if done.returncode:
             raise Missing(f"telex cannot be imported: {done.stderr.strip().splitlines()[-1]}")

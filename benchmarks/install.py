@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from .stacks import HERE, VENVS, WORK, Stack
+from .stacks import HERE, SCRATCH, VENVS, Stack
 
 PROGRAMS = {
     "gcc": "apt-get install gcc libc6-dev",
@@ -14,7 +14,7 @@ PROGRAMS = {
     "taskset": "apt-get install util-linux",
     "setpriv": "apt-get install util-linux",
 }
-LOGS = WORK / "logs"
+LOGS = SCRATCH / "logs"
 
 
 class Missing(Exception):
@@ -29,11 +29,11 @@ def find(program: str) -> str:
 
 
 def compile_load() -> None:
-    """upstream and loadgen into WORK, if their sources are newer."""
-    WORK.mkdir(exist_ok=True)
+    """upstream and loadgen into SCRATCH, if their sources are newer."""
+    SCRATCH.mkdir(exist_ok=True)
     newest_header = max(header.stat().st_mtime for header in HERE.glob("*.h"))
     for name in ("upstream", "loadgen"):
-        source, program = HERE / f"{name}.c", WORK / name
+        source, program = HERE / f"{name}.c", SCRATCH / name
         if program.exists() and program.stat().st_mtime > max(newest_header, source.stat().st_mtime):
             continue
         compiler = [find("gcc"), "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(program), str(source)]

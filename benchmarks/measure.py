@@ -14,7 +14,7 @@ from . import loads
 from .install import LOGS, Missing
 from .loads import MEMORY, START, TESTS, Figures, Load, Outcome
 from .machine import Cores, Foreign, Noise, Process, memory, pinned, running, tree
-from .stacks import UPSTREAM_PORT, WORK, Stack
+from .stacks import SCRATCH, UPSTREAM_PORT, Stack
 
 PATIENCE = 30.0  # seconds for the load generator to end after its last request began; it gives up by itself after 20
 
@@ -127,7 +127,7 @@ class Bench:
         return self._generate(stack, load, measured)
 
     def _generate(self, stack: Stack, load: Load, measured: Sequence[Process]) -> Outcome:
-        command = [str(WORK / "loadgen"), "--port", str(stack.port), "--mode", "whole" if load.whole else "stream"]
+        command = [str(SCRATCH / "loadgen"), "--port", str(stack.port), "--mode", "whole" if load.whole else "stream"]
         command += ["--connections", str(load.connections), "--events", str(load.events), "--seconds", str(load.seconds)]
         command += ["--ramp", str(load.ramp)]
         if load.requests is not None:
@@ -152,8 +152,8 @@ class Bench:
     @contextlib.contextmanager
     def _upstream(self) -> Iterator[list[Process]]:
         require_free(UPSTREAM_PORT)
-        command = [str(WORK / "upstream"), str(UPSTREAM_PORT)]
-        with running(command, core=self.cores.load, log=LOGS / "upstream.log", directory=WORK / "run" / "upstream") as process:
+        command = [str(SCRATCH / "upstream"), str(UPSTREAM_PORT)]
+        with running(command, core=self.cores.load, log=LOGS / "upstream.log", directory=SCRATCH / "run" / "upstream") as process:
             give_up_at = time.monotonic() + 5
             while not _answers(UPSTREAM_PORT):
                 if process.poll() is not None or time.monotonic() > give_up_at:
@@ -170,7 +170,7 @@ class Bench:
         require_free(stack.port)
         _set_pace(loads.ONE_STREAM)
         began = time.monotonic()
-        directory = stack.directory or WORK / "run" / stack.name
+        directory = stack.directory or SCRATCH / "run" / stack.name
         log = LOGS / f"{stack.name}.log"
         with running(stack.command, core=self.cores.gateway, log=log, directory=directory, environment=stack.environment) as process:
             self._wait_until_ready(stack, process, began + stack.ready_within)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-WORK = HERE / "work"
-VENVS = WORK / "venvs"
+SCRATCH = HERE / "scratch"
+VENVS = SCRATCH / "venvs"
 
 UPSTREAM_PORT = 9000  # conf/ names it too
 UPSTREAM = f"http://127.0.0.1:{UPSTREAM_PORT}"
@@ -19,12 +19,12 @@ class Stack:
     name: str
     port: int
     command: tuple[str, ...] = ()  # empty: nothing stands between
-    requirement: str = ""  # a package that pip puts into an environment of its own, WORK/venvs/<name>
+    requirement: str = ""  # a package that pip puts into an environment of its own, SCRATCH/venvs/<name>
     version: tuple[str, ...] = ()  # a command that prints it
     path: str = ""  # where the requests go, if not to the dialect's own path
     headers: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    directory: Path | None = None  # where the command runs; WORK/run/<name> if not given
+    directory: Path | None = None  # where the command runs; SCRATCH/run/<name> if not given
     ready_within: float = 30.0
     only: tuple[str, ...] = ()  # the tests that say something about it; empty: all
 
@@ -49,7 +49,7 @@ STACKS = {
         Stack(
             "nginx",
             9101,
-            command=("nginx", "-e", "error.log", "-p", str(WORK / "run" / "nginx"), "-c", str(HERE / "conf" / "nginx.conf")),
+            command=("nginx", "-e", "error.log", "-p", str(SCRATCH / "run" / "nginx"), "-c", str(HERE / "conf" / "nginx.conf")),
             version=("nginx", "-v"),
         ),
         _router("smg", 9102, "smg==1.13.0", "launch"),

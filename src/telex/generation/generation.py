@@ -139,7 +139,11 @@ class Generation:
         backend = self._backends[target.provider]
         began = self._loop.time()
         attempt = None
-        endpoint = await backend.endpoint()
+        try:
+            async with asyncio.timeout_at(self._began + self.timeouts.total):
+                endpoint = await backend.endpoint()
+        except TimeoutError:
+            endpoint = Failure("timeout", f"'{target.provider}' was not ready within {self.timeouts.total:g} s.", code="total")
         if isinstance(endpoint, Failure):
             failure: Failure | None = endpoint
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from gateway.house import Child, serve
+from telex.cli.serve import CURL, SNIPPET
 
 ASKED: dict[str, Any] = {"model": "local", "messages": [{"role": "user", "content": "Count to five."}], "max_tokens": 12}
 
@@ -100,3 +102,13 @@ async def test_json_schema_is_kept(telex: Child) -> None:
         asked = {**ASKED, "max_tokens": 30, "response_format": {"type": "json_schema", "json_schema": {"name": "r", "schema": schema}}}
         reply = cast(ChatCompletion, await client.chat.completions.create(**asked))
     assert json.loads(reply.choices[0].message.content or "")["n"] in (1, 2)
+
+
+@pytest.mark.parametrize("run", [["sh", "-c", CURL], [sys.executable, "-c", SNIPPET]], ids=["curl", "python"])
+async def test_what_the_gateway_prints_works_when_pasted(telex: Child, run: list[str]) -> None:
+    *command, text = run
+    pasted = text.format(url=f"http://127.0.0.1:{telex.port}", model="local")
+    process = await asyncio.create_subprocess_exec(*command, pasted, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert out.strip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import io
 from pathlib import Path
 
 import msgspec
@@ -26,6 +26,7 @@ from telex.gateway.server import Process, listen, url_of
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
 from telex.local.model import LocalModelError
+from telex.telemetry.logs import configure_logs
 
 MAX_TOKENS = 200
 FRAMES_PER_SECOND = 12
@@ -64,23 +65,34 @@ async def run_race(url: str, model: str, prompt: str, console: Console) -> list[
     """Both answers, asked for at the same moment, through the gateway at `url`."""
     gateway = Provider("openai-chat", f"{url.rstrip('/')}/v1")
     engine = Engine(Config(providers={"gateway": gateway}))
+    tasks: list[asyncio.Task[None]] = []
     try:
         runners = [Runner(title, await begin(engine, model, prompt, stream)) for title, stream in (("streamed", True), ("whole", False))]
-        running = asyncio.gather(*(runner.run() for runner in runners))
         began = asyncio.get_running_loop().time()
-        clock = lambda: asyncio.get_running_loop().time() - began  # noqa: E731
+        tasks += (asyncio.create_task(runner.run()) for runner in runners)
         if console.is_terminal:
-            with Live(console=console, auto_refresh=False) as live:
-                while not running.done():
-                    live.update(side_by_side(runners, clock, console), refresh=True)
-                    await asyncio.wait([running], timeout=1 / FRAMES_PER_SECOND)
-                live.update(side_by_side(runners, clock, console), refresh=True)
-        await running
+            await show_live(runners, tasks, began, console)
+        for task in tasks:
+            await task
     finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await engine.stop()
     if not console.is_terminal:
-        console.print(side_by_side(runners, clock, console))
+        console.print(side_by_side(runners, 0.0, console))
     return runners
+
+
+async def show_live(runners: list[Runner], tasks: list[asyncio.Task[None]], began: float, console: Console) -> None:
+    """Both answers as they grow, until both are here or one has failed."""
+    loop = asyncio.get_running_loop()
+    with Live(console=console, auto_refresh=False) as live:
+        waiting: set[asyncio.Task[None]] = set(tasks)
+        while waiting and not any(task.done() and task.exception() for task in tasks):
+            live.update(side_by_side(runners, loop.time() - began, console), refresh=True)
+            _, waiting = await asyncio.wait(waiting, timeout=1 / FRAMES_PER_SECOND)
+        live.update(side_by_side(runners, loop.time() - began, console), refresh=True)
 
 
 async def begin(engine: Engine, model: str, prompt: str, stream: bool) -> Generation:
@@ -93,14 +105,14 @@ async def begin(engine: Engine, model: str, prompt: str, stream: bool) -> Genera
     return generation
 
 
-def side_by_side(runners: list[Runner], clock: Callable[[], float], console: Console) -> RenderableType:
+def side_by_side(runners: list[Runner], elapsed: float, console: Console) -> RenderableType:
     width = max(30, console.width // 2 - 1)
-    return Columns([panel(runner, clock, width) for runner in runners], expand=True, equal=True)
+    return Columns([panel(runner, elapsed, width) for runner in runners], expand=True, equal=True)
 
 
-def panel(runner: Runner, clock: Callable[[], float], width: int) -> Panel:
+def panel(runner: Runner, elapsed: float, width: int) -> Panel:
     timing = runner.generation.meter.timing(0.0) if runner.generation.ended else None
-    seconds = timing.e2e if timing else clock()
+    seconds = timing.e2e if timing else elapsed
     body = Text(runner.text) if runner.text else Text("nothing to see yet", style="dim italic")
     return Panel(
         body, title=f"{runner.title}  {seconds:4.1f} s", title_align="left", width=width, border_style="green" if timing else "yellow"
@@ -147,7 +159,8 @@ async def race_at(url: str, model: str, prompt: str, report: Path | None) -> int
 
 
 async def race_alone(config: Config, model: str, prompt: str, report: Path | None) -> int:
-    """The race through a gateway that lives only for it."""
+    """The race through a gateway that lives only for it, and whose log nobody reads."""
+    configure_logs(io.BytesIO())
     listener = listen(config.server.host, config.server.port)
     process = Process(config, listener)
     ready = asyncio.Event()

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from telex.config import Timeouts
+from telex.config import Target, Timeouts
 from telex.core.errors import Ending, Failure
 from telex.core.messages import Request
 from telex.dialects import DIALECTS, Dialect
@@ -135,25 +135,28 @@ class Generation:
             command = commands.send((outcome, self._loop.time()))
 
     async def _attempt(self, number: int) -> tuple[Attempt | None, Failure | None]:
-        target = self.route.targets[number]
+        """The attempt and its verdict, and a line of them for the record."""
+        target, began, verdict = self.route.targets[number], self._loop.time(), "cancelled"
+        try:
+            attempt, failure = await self._try(target)
+            verdict = failure.kind if failure else ""
+        finally:
+            self.tried.append(Tried(f"{target.provider}/{target.model}", verdict, round(self._loop.time() - began, 4)))
+        return attempt, failure
+
+    async def _try(self, target: Target) -> tuple[Attempt | None, Failure | None]:
         backend = self._backends[target.provider]
-        began = self._loop.time()
-        attempt = None
         try:
             async with asyncio.timeout_at(self._began + self.timeouts.total):
                 endpoint = await backend.endpoint()
         except TimeoutError:
-            endpoint = Failure("timeout", f"'{target.provider}' was not ready within {self.timeouts.total:g} s.", code="total")
+            return None, Failure("timeout", f"'{target.provider}' was not ready within {self.timeouts.total:g} s.", code="total")
         if isinstance(endpoint, Failure):
-            failure: Failure | None = endpoint
-        else:
-            stream = self.request.stream or (target.whole or backend.provider.whole) == "stream"
-            body = backend.dialect.encode_request(self.request, target.model, stream, backend.provider.always if stream else {})
-            attempt = self._make_attempt(backend, stream)
-            failure = await attempt.start(self._pool, endpoint, body)
-        seconds = self._loop.time() - began
-        self.tried.append(Tried(f"{target.provider}/{target.model}", failure.kind if failure else "", round(seconds, 4)))
-        return attempt, failure
+            return None, endpoint
+        stream = self.request.stream or (target.whole or backend.provider.whole) == "stream"
+        body = backend.dialect.encode_request(self.request, target.model, stream, backend.provider.always if stream else {})
+        attempt = self._make_attempt(backend, stream)
+        return attempt, await attempt.start(self._pool, endpoint, body)
 
     def _make_attempt(self, backend: Backend, stream: bool) -> Attempt:
         self.meter = Meter(self.request, self._began)  # what a failed attempt said counts for nothing

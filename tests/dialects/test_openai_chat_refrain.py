@@ -16,14 +16,14 @@ from telex.dialects.openai_chat.refrain import Refrain
 class Deaf(Refrain):
     """Never knows anything, so that every chunk is decoded."""
 
-    def read(self, data: bytes) -> PartDelta | None:
+    def read(self, raw: bytes) -> PartDelta | None:
         return None
 
 
 def decode(chunks: list[bytes], refrain: Refrain) -> list[Event]:
     decoder = Decoder()
     decoder._refrain = refrain
-    return [event for chunk in chunks for event in decoder.feed(Frame(chunk))]
+    return [event for chunk in chunks for event in decoder.feed(Frame(chunk, "", chunk))]
 
 
 def chunk(text: str, index: int = 0, field: str = "content", **more: object) -> bytes:

@@ -49,6 +49,9 @@ class Recorder:
         self.failure = failure
         self.over.set()
 
+    def on_bug(self, bug: Exception) -> None:
+        raise bug
+
     async def end(self) -> None:
         async with asyncio.timeout(PATIENT):
             await self.over.wait()

@@ -31,7 +31,7 @@ class PartStart(Struct, frozen=True, omit_defaults=True):
     tool: str = ""
 
 
-class PartDelta(Struct, frozen=True, omit_defaults=True):
+class PartDelta(Struct, frozen=True, omit_defaults=True, gc=False):
     """More of a part: what it holds is appended, a signature replaces."""
 
     choice: int

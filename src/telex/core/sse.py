@@ -54,6 +54,7 @@ class Frame(Struct, frozen=True, gc=False):
 class Decoder:
     """`feed` it bytes cut anywhere and get the frames that they complete; `end` gives what the end of the stream completes.
 
+    `between`: it stands between two events, so what comes next begins one.
     Work is linear in the bytes and memory bounded by `limit`, beyond which `feed` raises `FrameTooLong`.
     """
 
@@ -63,7 +64,7 @@ class Decoder:
         self._scanned = 0  # bytes of it known to hold no line end
         self._skip_lf = False  # the last byte was a CR: an LF now belongs to it
         self._started = False  # past the place where a byte order mark may be
-        self._between = False  # between two events, with nothing left over
+        self.between = False
         self._fresh()
 
     def _fresh(self) -> None:
@@ -77,7 +78,7 @@ class Decoder:
             self._rest += chunk
             self._bound(len(self._rest))
             return []
-        if not self._between or b"\r" in chunk or len(chunk) > self._limit:
+        if not self.between or b"\r" in chunk or len(chunk) > self._limit:
             return self._feed_lines(chunk)
         if chunk.startswith(b"data: ") and chunk.endswith(b"}\n\n") and chunk.find(b"\n") == len(chunk) - 2:
             return [Frame(chunk[6:-2], "", chunk)]  # what nearly every read holds: one event
@@ -120,7 +121,7 @@ class Decoder:
         del rest[:start]
         self._scanned = len(rest)
         self._bound(len(rest))
-        self._between = not (rest or self._lines or self._stray or self._skip_lf)
+        self.between = not (rest or self._lines or self._stray or self._skip_lf)
         return frames
 
     def _bound(self, more: int) -> None:

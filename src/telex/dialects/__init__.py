@@ -14,11 +14,15 @@ from telex.dialects.quirks import Quirks
 
 
 class StreamDecoder(Protocol):
-    """Frames of one stream, or one whole body, to events. Never raises: what it can't read is a `Failure`."""
+    """Frames of one stream, or one whole body, to events. Never raises: what it can't read is a `Failure`.
+
+    `glance` gives the one event of bytes that are one whole frame and, but for a text, the same as one before; else None.
+    """
 
     ended: bool
 
     def feed(self, frame: Frame) -> list[Event]: ...
+    def glance(self, raw: bytes) -> Event | None: ...
     def end(self) -> list[Event]: ...
     def whole(self, body: bytes) -> list[Event]: ...
 

@@ -65,15 +65,13 @@ async def deliver_stream(generation: Generation, send: Send, headers: Headers) -
     log, alive = generation.log, KeepAlive(generation)
     try:
         while True:
+            await log.wait()
             if data := log.take():
-                alive.sent()
                 await send({"type": "http.response.body", "body": data, "more_body": True})
             elif log.closed:
                 break
             elif alive.due():
                 await send({"type": "http.response.body", "body": generation.dialect.KEEP_ALIVE, "more_body": True})
-            else:
-                await log.wait()
     finally:
         alive.cancel()
     await send({"type": "http.response.body", "body": b""})
@@ -95,27 +93,29 @@ def server_timing(generation: Generation) -> bytes:
 
 
 class KeepAlive:
-    """Notices silence. One timer that looks rarely, so that an event costs nothing but a glance at the clock."""
+    """Notices silence: a timer looks now and then whether anything has passed, so that an event itself costs nothing."""
+
+    LOOKS = 3
+    """How often, in the seconds that silence may last."""
 
     def __init__(self, generation: Generation) -> None:
         self._loop = asyncio.get_running_loop()
         self._log = generation.log
-        self._last = self._loop.time()
+        self._seen = self._quiet = 0
         self._due = False
         self._arm()
 
     def _arm(self) -> None:
-        self._timer = self._loop.call_at(self._last + KEEP_ALIVE_SECONDS, self._look)
+        self._timer = self._loop.call_later(KEEP_ALIVE_SECONDS / self.LOOKS, self._look)
 
     def _look(self) -> None:
-        if self._loop.time() >= self._last + KEEP_ALIVE_SECONDS:
+        self._quiet = self._quiet + 1 if self._log.frames == self._seen else 0
+        self._seen = self._log.frames
+        if self._quiet >= self.LOOKS:
+            self._quiet = 0
             self._due = True
-            self._last = self._loop.time()
             self._log.wake()
         self._arm()
-
-    def sent(self) -> None:
-        self._last = self._loop.time()
 
     def due(self) -> bool:
         due, self._due = self._due, False

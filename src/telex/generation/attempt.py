@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec
 
 from telex.config import Timeouts
 from telex.core import sse
@@ -33,25 +31,6 @@ LINGER = 1.0
 """Seconds for the connection of a finished stream to end properly, so that it can be used again."""
 
 
-P = ParamSpec("P")
-
-
-def called(method: Callable[Concatenate[Attempt, P], None]) -> Callable[Concatenate[Attempt, P], None]:
-    """What the event loop calls has nobody above it to catch a mistake of ours: it is raised to whoever waits for the attempt."""
-
-    def guarded(self: Attempt, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            method(self, *args, **kwargs)
-        except Exception as bug:
-            self.abort()
-            for waited in (self.verdict, self.ended):
-                if not waited.done():
-                    waited.set_exception(bug)
-                    break
-
-    return guarded
-
-
 class Attempt:
     """`verdict` is None once the first content came (or the whole reply), else why it did not. `ended` follows a good verdict.
 
@@ -76,6 +55,7 @@ class Attempt:
         self._held: list[bytes] | None = []  # None once committed
         self._body: list[bytes] = []
         self._size = 0
+        self._over = False  # nothing that still arrives counts
         self._status = 0
         self._headers: dict[str, str] = {}
         self._connection: Connection | None = None
@@ -110,7 +90,6 @@ class Attempt:
 
     # what the connection says
 
-    @called
     def on_head(self, status: int, headers: dict[str, str]) -> None:
         self._status, self._headers = status, headers
         self._last_bytes = self._loop.time()
@@ -125,9 +104,8 @@ class Attempt:
             self._stream = self._stream and status == 200 and not kind.endswith("json")
             self._rewatch()
 
-    @called
     def on_data(self, data: bytes) -> None:
-        if self.ended.done() or (self.verdict.done() and self.verdict.result() is not None):
+        if self._over:
             return  # behind the terminator nothing counts
         now = self._last_bytes = self._loop.time()
         if self._stream:
@@ -143,37 +121,50 @@ class Attempt:
             else:
                 self._finish_whole()
 
-    @called
     def on_end(self) -> None:
         self._connection = None  # it is the pool's again
         if self._timer is not None:
             self._timer.cancel()
-        if self.ended.done():
+        if self._over:
             return
         if self._stream:
             self._close_stream(None)
         else:
             self._finish_whole()
 
-    @called
     def on_failure(self, failure: Failure) -> None:
         self._connection = None
-        if self.ended.done():
+        if self._over:
             return
         if self._stream and self._status == 200:
             self._close_stream(failure)
         else:
             self._fail(failure)
 
+    def on_bug(self, bug: Exception) -> None:
+        """A mistake of ours, which the event loop would swallow: it is raised to whoever waits."""
+        self._over = True
+        self.abort()
+        for waited in (self.verdict, self.ended):
+            if not waited.done():
+                waited.set_exception(bug)
+                break
+
     # what becomes of it
 
     def _read(self, data: bytes, now: float) -> None:
+        if self._held is None and self._frames.between and (event := self._decoder.glance(data)) is not None:
+            events = [event]
+            self._meter.feed(events, now)
+            self._last_content = now
+            self._write(self._output.frame(data, events))
+            return
         try:
             frames = self._frames.feed(data)
         except sse.FrameTooLong as error:
             self._fail(Failure("malformed", f"The provider's stream can't be read: {error}."))
-            return
-        self._take(frames, now)
+        else:
+            self._take(frames, now)
 
     def _take(self, frames: list[sse.Frame], now: float) -> None:
         """The frames of one read make one write."""
@@ -241,6 +232,7 @@ class Attempt:
             self._succeed()
 
     def _succeed(self) -> None:
+        self._over = True
         if not self.verdict.done():
             self.verdict.set_result(None)
         self.ended.set_result(None)
@@ -251,6 +243,7 @@ class Attempt:
             self._timer = self._loop.call_later(LINGER, self._connection.abort)
 
     def _fail(self, failure: Failure) -> None:
+        self._over = True
         self.abort()
         if not self.verdict.done():
             self.verdict.set_result(failure)

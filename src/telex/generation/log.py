@@ -22,6 +22,7 @@ class Log:
         self.drained: Callable[[], None] | None = None
         self._unread: list[bytes] = []
         self._size = 0
+        self._loop = asyncio.get_running_loop()  # asked for once: each time costs a system call
         self._waiter: asyncio.Future[None] | None = None
 
     def append(self, frames: list[bytes]) -> bool:
@@ -56,5 +57,5 @@ class Log:
     async def wait(self) -> None:
         """Return when there is something to take, at the end, or when somebody calls `wake`."""
         if not self._unread and not self.closed:
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._loop.create_future()
             await self._waiter

@@ -52,7 +52,8 @@ class Meter:
         for event in events:
             if type(event) is PartDelta:
                 self._written += len(event.text)
-                content = content or is_content(event)
+                if event.text or event.data:
+                    content = True
             elif type(event) is PartStart:
                 content = content or is_content(event)
             elif type(event) is Usage:

@@ -16,12 +16,16 @@ HEAD_LIMIT = 64 << 10
 
 
 class Receiver(Protocol):
-    """Who asked. After `on_end` or `on_failure` nothing more is said; any of these may call the connection's `abort`."""
+    """Who asked. After `on_end` or `on_failure` nothing more is said; any of these may call the connection's `abort`.
+
+    `on_bug` gets what one of them raised.
+    """
 
     def on_head(self, status: int, headers: dict[str, str]) -> None: ...
     def on_data(self, data: bytes) -> None: ...
     def on_end(self) -> None: ...
     def on_failure(self, failure: Failure) -> None: ...
+    def on_bug(self, bug: Exception) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -91,22 +95,30 @@ class Connection(asyncio.Protocol):
 
     def _tell(self) -> None:
         """Hand on what one read held, looking each time whether the receiver has had enough."""
-        if not self._head_told:
-            self._head_told = True
-            if (receiver := self._receiver) is not None:
+        if (receiver := self._receiver) is None:
+            return
+        try:
+            if not self._head_told:
+                self._head_told = True
                 receiver.on_head(self._parser.get_status_code(), self._headers)
-        if self._body and (receiver := self._receiver) is not None:
-            data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            self._body.clear()
-            receiver.on_data(data)
-        if self._whole and (receiver := self._receiver) is not None:
-            self._receiver = None
-            self.resume()
-            if self._reusable and not self._overrun:
-                self._release(self)
-            else:
-                self.abort()
-            receiver.on_end()
+            if self._body and self._receiver is not None:
+                data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+                self._body.clear()
+                receiver.on_data(data)
+            if self._whole and self._receiver is not None:
+                self._finish(receiver)
+        except Exception as bug:
+            self.abort()
+            receiver.on_bug(bug)
+
+    def _finish(self, receiver: Receiver) -> None:
+        self._receiver = None
+        self.resume()
+        if self._reusable and not self._overrun:
+            self._release(self)
+        else:
+            self.abort()
+        receiver.on_end()
 
     def eof_received(self) -> None:
         return None
@@ -128,7 +140,10 @@ class Connection(asyncio.Protocol):
         receiver = self._receiver
         self.abort()
         if receiver is not None:
-            receiver.on_failure(failure)
+            try:
+                receiver.on_failure(failure)
+            except Exception as bug:
+                receiver.on_bug(bug)
 
     # what the parser says
 

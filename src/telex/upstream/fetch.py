@@ -50,6 +50,11 @@ class Collector:
         if not self.answer.done():
             self.answer.set_result(failure)
 
+    def on_bug(self, bug: Exception) -> None:
+        self.over = True
+        if not self.answer.done():
+            self.answer.set_exception(bug)
+
 
 async def fetch(pool: Pool, endpoint: Endpoint, body: bytes, timeout: float) -> Answer | Failure:
     """The answer, or why there is none within `timeout` seconds."""

@@ -80,8 +80,8 @@ class Decoder:
     def feed(self, frame: sse.Frame) -> list[Event]:
         if self.ended:
             return []
-        if (delta := self._refrain.read(frame.data)) is not None:
-            return [delta]
+        if (event := self.glance(frame.raw)) is not None:
+            return [event]
         if frame.data == sse.DONE:
             return self._close()
         try:
@@ -89,8 +89,11 @@ class Decoder:
         except json.Malformed as error:
             return self._fail(Failure("malformed", f"The provider's stream holds an event that is not JSON: {error}."))
         events = self._read(chunk, "delta")
-        self._refrain.learn(frame.data, events)
+        self._refrain.learn(frame.raw, events)
         return events
+
+    def glance(self, raw: bytes) -> Event | None:
+        return None if self.ended else self._refrain.read(raw)
 
     def end(self) -> list[Event]:
         """What the end of the connection means: nothing after the terminator, else a stream cut short."""

@@ -1,8 +1,8 @@
-"""What the chunks of a stream repeat word for word around their text, so that mostly only the text is read.
+"""What the frames of a stream repeat word for word around their text, so that mostly only the text is read.
 
-Providers send `…"delta":{"content":"` and `"},"finish_reason":null}]}` with every word. When a chunk decoded to nothing but text,
-and the rest of the next one is the same bytes, the next one decodes to nothing but text too, at the same place: JSON in which
-only a plain string differs. At 50 events/s a stream, with cold caches, that saves a good part of what relaying an event costs.
+Providers send `data: {…"delta":{"content":"` and `"},"finish_reason":null}]}` with every word. When a frame decoded to nothing but
+text, and the rest of the next one is the same bytes, the next one decodes to nothing but text too, at the same place: JSON in
+which only a plain string differs. At 50 events/s a stream, with cold caches, that is a third of what an event costs here.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ NOT_PLAIN = re.compile(rb'["\\\x00-\x1f]')
 """Bytes that end a JSON string or mean something other than themselves in it."""
 
 PATIENCE = 8
-"""Chunks in a row that may be learned in vain before it is given up: some providers pad every chunk with noise."""
+"""Frames in a row that may be learned in vain before it is given up: some providers pad every one with noise."""
 
 
 class Refrain:
-    """Belongs to one stream. `learn` from every chunk that was decoded, `read` every one before decoding it."""
+    """Belongs to one stream. `learn` from every frame that was decoded, `read` every one before decoding it: all of its bytes."""
 
     def __init__(self) -> None:
         self._known: PartDelta | None = None
         self._before = self._behind = b""
         self._patience = PATIENCE
 
-    def read(self, data: bytes) -> PartDelta | None:
-        """The one event of a chunk that repeats what is known; None if it does not, and must be decoded."""
+    def read(self, raw: bytes) -> PartDelta | None:
+        """The one event of a frame that repeats what is known; None if it does not, and must be decoded."""
         known = self._known
-        if known is None or not (data.startswith(self._before) and data.endswith(self._behind)):
+        if known is None or not (raw.startswith(self._before) and raw.endswith(self._behind)):
             return None
-        words = data[len(self._before) : -len(self._behind)]
-        if not words or len(data) < len(self._before) + len(self._behind) or NOT_PLAIN.search(words):
+        words = raw[len(self._before) : -len(self._behind)]
+        if not words or len(raw) < len(self._before) + len(self._behind) or NOT_PLAIN.search(words):
             return None
         try:
             text = words.decode()
@@ -42,16 +42,16 @@ class Refrain:
         self._patience = PATIENCE
         return PartDelta(known.choice, known.index, text)
 
-    def learn(self, data: bytes, events: list[Event]) -> None:
-        """Remember what surrounds the text of a chunk that is nothing but text, if it is certain where in the chunk that text stands.
+    def learn(self, raw: bytes, events: list[Event]) -> None:
+        """Remember what surrounds the text of a frame that is nothing but text, if it is certain where in it that text stands.
 
-        Without any backslash in the chunk a string stands there as it reads, so the only place where it does is its own.
+        Without any backslash in the frame a string stands there as it reads, so the only place where it does is its own.
         """
         self._known = None
-        if not self._patience or len(events) != 1 or type(event := events[0]) is not PartDelta or event.data or b"\\" in data:
+        if not self._patience or len(events) != 1 or type(event := events[0]) is not PartDelta or event.data or b"\\" in raw:
             return
         self._patience -= 1
         literal = json.encode(event.text)
-        start = data.find(literal)
-        if start >= 0 and data.find(literal, start + 1) < 0:
-            self._known, self._before, self._behind = event, data[: start + 1], data[start + len(literal) - 1 :]
+        start = raw.find(literal)
+        if start >= 0 and raw.find(literal, start + 1) < 0:
+            self._known, self._before, self._behind = event, raw[: start + 1], raw[start + len(literal) - 1 :]

@@ -20,7 +20,7 @@ async def test_what_was_appended_is_taken_at_once_and_once() -> None:
 
 async def test_waiting_ends_when_there_is_something() -> None:
     log = Log()
-    waiting = asyncio.create_task(log.wait())
+    waiting = log.wait()
     await asyncio.sleep(0)
     assert not waiting.done()
     log.append([b"x"])
@@ -33,7 +33,7 @@ async def test_waiting_ends_when_there_is_something() -> None:
 async def test_waiting_ends_at_the_end_and_when_woken(act: object) -> None:
     assert callable(act)
     log = Log()
-    waiting = asyncio.create_task(log.wait())
+    waiting = log.wait()
     await asyncio.sleep(0)
     act(log)
     await asyncio.wait_for(waiting, PATIENT)
@@ -47,7 +47,7 @@ async def test_nobody_waits_for_a_closed_log() -> None:
 
 async def test_a_reader_that_went_away_disturbs_no_writer() -> None:
     log = Log()
-    waiting = asyncio.create_task(log.wait())
+    waiting = log.wait()
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait([waiting])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from telex.core.errors import Failure
@@ -16,13 +16,15 @@ from telex.dialects.quirks import Quirks
 class StreamDecoder(Protocol):
     """Frames of one stream, or one whole body, to events. Never raises: what it can't read is a `Failure`.
 
-    `glance` gives the one event of bytes that are one whole frame and, but for a text, the same as one before; else None.
+    `glance`, until it has ended, gives the one event of bytes that are one whole frame and, but for a text, the same as one
+    before; else None.
     """
 
     ended: bool
 
     def feed(self, frame: Frame) -> list[Event]: ...
-    def glance(self, raw: bytes) -> Event | None: ...
+    @property
+    def glance(self) -> Callable[[bytes], Event | None]: ...
     def end(self) -> list[Event]: ...
     def whole(self, body: bytes) -> list[Event]: ...
 

@@ -45,6 +45,7 @@ class Attempt:
         self.ended: asyncio.Future[Failure | None] = self._loop.create_future()
         self._dialect = dialect
         self._decoder = decoder
+        self._glance = decoder.glance
         self._output = output
         self._log = log
         self._meter = meter
@@ -109,7 +110,10 @@ class Attempt:
             return  # behind the terminator nothing counts
         now = self._last_bytes = self._loop.time()
         if self._stream:
-            self._read(data, now)
+            if self._held is None and self._frames.between and (event := self._glance(data)) is not None:
+                self._repeat(data, event, now)
+            else:
+                self._read(data, now)
             return
         if self._status == 200 and not self.verdict.done():  # paid for: never asked for again
             self.verdict.set_result(None)
@@ -152,13 +156,15 @@ class Attempt:
 
     # what becomes of it
 
+    def _repeat(self, data: bytes, event: Event, now: float) -> None:
+        """One more frame like the last: nearly every read of a long stream."""
+        events = [event]
+        self._last_content = now
+        self._meter.feed(events, now)
+        if self._log.append(self._output.frame(data, events)):
+            self._pause()
+
     def _read(self, data: bytes, now: float) -> None:
-        if self._held is None and self._frames.between and (event := self._decoder.glance(data)) is not None:
-            events = [event]
-            self._meter.feed(events, now)
-            self._last_content = now
-            self._write(self._output.frame(data, events))
-            return
         try:
             frames = self._frames.feed(data)
         except sse.FrameTooLong as error:
@@ -200,7 +206,11 @@ class Attempt:
             self._size += sum(map(len, frames))
             if self._size > HELD_LIMIT and not self.verdict.done():
                 self._fail(Failure("malformed", f"The provider sent {HELD_LIMIT} bytes without any content."))
-        elif self._log.append(frames) and self._connection is not None and not self.ended.done():
+        elif self._log.append(frames):
+            self._pause()
+
+    def _pause(self) -> None:
+        if self._connection is not None and not self._over:
             self._log.drained = self._resume
             self._connection.pause()
 

@@ -54,8 +54,11 @@ class Log:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def wait(self) -> None:
-        """Return when there is something to take, at the end, or when somebody calls `wake`."""
-        if not self._unread and not self.closed:
-            self._waiter = self._loop.create_future()
-            await self._waiter
+    def wait(self) -> asyncio.Future[None]:
+        """Done when there is something to take, at the end, or when somebody calls `wake`."""
+        waiter = self._loop.create_future()
+        if self._unread or self.closed:
+            waiter.set_result(None)
+        else:
+            self._waiter = waiter
+        return waiter

@@ -76,11 +76,12 @@ class Decoder:
         self._extra: Fields = {}
         self._rest: Fields = {}
         self._refrain = Refrain()
+        self.glance = self._refrain.read
 
     def feed(self, frame: sse.Frame) -> list[Event]:
         if self.ended:
             return []
-        if (event := self.glance(frame.raw)) is not None:
+        if (event := self._refrain.read(frame.raw)) is not None:
             return [event]
         if frame.data == sse.DONE:
             return self._close()
@@ -91,9 +92,6 @@ class Decoder:
         events = self._read(chunk, "delta")
         self._refrain.learn(frame.raw, events)
         return events
-
-    def glance(self, raw: bytes) -> Event | None:
-        return None if self.ended else self._refrain.read(raw)
 
     def end(self) -> list[Event]:
         """What the end of the connection means: nothing after the terminator, else a stream cut short."""

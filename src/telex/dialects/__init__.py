@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from telex.core.errors import Failure
-from telex.core.events import Event
+from telex.core.events import Event, PartDelta
 from telex.core.messages import Fields, Reply, Request
 from telex.core.sse import Frame
 from telex.dialects import openai_chat
@@ -24,7 +24,7 @@ class StreamDecoder(Protocol):
 
     def feed(self, frame: Frame) -> list[Event]: ...
     @property
-    def glance(self) -> Callable[[bytes], Event | None]: ...
+    def glance(self) -> Callable[[bytes], PartDelta | None]: ...
     def end(self) -> list[Event]: ...
     def whole(self, body: bytes) -> list[Event]: ...
 

@@ -8,7 +8,7 @@ import time
 from telex.config import Timeouts
 from telex.core import sse
 from telex.core.errors import Failure
-from telex.core.events import Event
+from telex.core.events import Event, PartDelta
 from telex.dialects import Dialect, StreamDecoder
 from telex.generation.log import Log
 from telex.generation.output import Output
@@ -156,12 +156,11 @@ class Attempt:
 
     # what becomes of it
 
-    def _repeat(self, data: bytes, event: Event, now: float) -> None:
+    def _repeat(self, data: bytes, event: PartDelta, now: float) -> None:
         """One more frame like the last: nearly every read of a long stream."""
-        events = [event]
         self._last_content = now
-        self._meter.feed(events, now)
-        if self._log.append(self._output.frame(data, events)):
+        self._meter.feed_text(event.text, now)
+        if self._log.append([data] if self._output.passes else self._output.frame(data, [event])):
             self._pause()
 
     def _read(self, data: bytes, now: float) -> None:

@@ -30,7 +30,8 @@ class Log:
         if frames:
             self.frames += len(frames)
             self._unread += frames
-            self._size += sum(map(len, frames))
+            for frame in frames:
+                self._size += len(frame)
             self.wake()
         return self._size > HIGH_WATER
 

@@ -16,7 +16,12 @@ ABOUT_REPLY = frozenset({Start, Extra, Usage, Progress})
 
 
 class Output(Protocol):
-    """`frame`: what one frame of a stream, with its events, becomes. `body`: the same of a whole reply."""
+    """`frame`: what one frame of a stream, with its events, becomes. `body`: the same of a whole reply.
+
+    `passes`: frames with nothing but text become what they are.
+    """
+
+    passes: bool
 
     def frame(self, raw: bytes, events: list[Event]) -> list[bytes]: ...
     def body(self, raw: bytes, events: list[Event]) -> list[bytes]: ...
@@ -30,12 +35,12 @@ class StreamOutput:
     """
 
     def __init__(self, dialect: Dialect, verbatim: bool, include_usage: bool, id: str, created: int) -> None:
+        self.passes = verbatim
         self._encoder = dialect.Encoder(include_usage, id, created)
-        self._verbatim = verbatim
         self._include_usage = include_usage
 
     def frame(self, raw: bytes, events: list[Event]) -> list[bytes]:
-        if not self._verbatim:
+        if not self.passes:
             return self._encode(events)
         for event in events:
             if type(event) not in ABOUT_REPLY or (isinstance(event, Extra) and event.choice >= 0):
@@ -54,6 +59,8 @@ class StreamOutput:
 
 class WholeOutput:
     """One body for a reader who waits, folded from whatever came. A reply that did not complete has none."""
+
+    passes = False
 
     def __init__(self, dialect: Dialect, verbatim: bool) -> None:
         self._dialect = dialect

@@ -59,12 +59,20 @@ class Meter:
             elif type(event) is Usage:
                 self.usage = event
         if content:
-            if self._first is None:
-                self._first = now
-            else:
-                self.gaps.append(now - self._last)
-            self._last = now
+            self._tick(now)
         return content
+
+    def feed_text(self, text: str, now: float) -> None:
+        """The same for a frame that holds nothing but some text."""
+        self._written += len(text)
+        self._tick(now)
+
+    def _tick(self, now: float) -> None:
+        if self._first is None:
+            self._first = now
+        else:
+            self.gaps.append(now - self._last)
+        self._last = now
 
     def end(self, now: float) -> None:
         self._ended = now

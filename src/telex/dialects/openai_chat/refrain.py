@@ -25,15 +25,16 @@ class Refrain:
     def __init__(self) -> None:
         self._known: PartDelta | None = None
         self._before = self._behind = b""
+        self._start = self._end = self._least = 0  # where the text begins and (from the end) ends; a frame with any is longer
         self._patience = PATIENCE
 
     def read(self, raw: bytes) -> PartDelta | None:
         """The one event of a frame that repeats what is known; None if it does not, and must be decoded."""
         known = self._known
-        if known is None or not (raw.startswith(self._before) and raw.endswith(self._behind)):
+        if known is None or len(raw) <= self._least or not (raw.startswith(self._before) and raw.endswith(self._behind)):
             return None
-        words = raw[len(self._before) : -len(self._behind)]
-        if not words or len(raw) < len(self._before) + len(self._behind) or NOT_PLAIN.search(words):
+        words = raw[self._start : self._end]
+        if NOT_PLAIN.search(words):
             return None
         try:
             text = words.decode()
@@ -55,3 +56,4 @@ class Refrain:
         start = raw.find(literal)
         if start >= 0 and raw.find(literal, start + 1) < 0:
             self._known, self._before, self._behind = event, raw[: start + 1], raw[start + len(literal) - 1 :]
+            self._start, self._end, self._least = start + 1, -len(self._behind), len(self._before) + len(self._behind)

@@ -8,7 +8,7 @@ import time
 from telex.config import Timeouts
 from telex.core import sse
 from telex.core.errors import Failure
-from telex.core.events import Event, PartDelta
+from telex.core.events import Event
 from telex.dialects import Dialect, StreamDecoder
 from telex.generation.log import Log
 from telex.generation.output import Output
@@ -111,7 +111,11 @@ class Attempt:
         now = self._last_bytes = self._loop.time()
         if self._stream:
             if self._held is None and self._frames.between and (event := self._glance(data)) is not None:
-                self._repeat(data, event, now)
+                # one more frame like the last, as nearly every read of a long stream is
+                self._last_content = now
+                self._meter.content(len(event.text), now)
+                if self._log.append([data] if self._output.passes else self._output.frame(data, [event])):
+                    self._pause()
             else:
                 self._read(data, now)
             return
@@ -155,13 +159,6 @@ class Attempt:
                 break
 
     # what becomes of it
-
-    def _repeat(self, data: bytes, event: PartDelta, now: float) -> None:
-        """One more frame like the last: nearly every read of a long stream."""
-        self._last_content = now
-        self._meter.feed_text(event.text, now)
-        if self._log.append([data] if self._output.passes else self._output.frame(data, [event])):
-            self._pause()
 
     def _read(self, data: bytes, now: float) -> None:
         try:

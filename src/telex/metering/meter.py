@@ -48,10 +48,10 @@ class Meter:
 
     def feed(self, events: Iterable[Event], now: float) -> bool:
         """Take in one frame's events. True if there is content among them."""
-        content = False
+        content, characters = False, 0
         for event in events:
             if type(event) is PartDelta:
-                self._written += len(event.text)
+                characters += len(event.text)
                 if event.text or event.data:
                     content = True
             elif type(event) is PartStart:
@@ -59,15 +59,12 @@ class Meter:
             elif type(event) is Usage:
                 self.usage = event
         if content:
-            self._tick(now)
+            self.content(characters, now)
         return content
 
-    def feed_text(self, text: str, now: float) -> None:
-        """The same for a frame that holds nothing but some text."""
-        self._written += len(text)
-        self._tick(now)
-
-    def _tick(self, now: float) -> None:
+    def content(self, characters: int, now: float) -> None:
+        """A frame with content came, so many characters of text."""
+        self._written += characters
         if self._first is None:
             self._first = now
         else:

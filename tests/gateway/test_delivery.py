@@ -211,6 +211,13 @@ async def test_several_choices_pass() -> None:
     assert said == [(0, "a", "stop"), (1, "b", "length")]
 
 
+async def test_a_reply_that_is_folded_from_a_stream_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telex.generation.attempt.REPLY_LIMIT", 10_000)
+    answer = await relayed(say(*["word "] * 200), stream=False, row={"whole": "stream"})
+    assert (answer.status, answer.error["code"]) == (502, "upstream_malformed")
+    assert (await relayed(say(*["word "] * 200))).status == 200
+
+
 async def test_a_whole_reply_is_the_same_when_it_is_folded_from_a_stream() -> None:
     asked = await relayed(say(*WORDS), stream=False)
     folded = await relayed(say(*WORDS), stream=False, row={"whole": "stream"})

@@ -54,6 +54,7 @@ class Attempt:
         self._stream = stream  # asked the provider to stream
         self._frames = sse.Decoder()
         self._held: list[bytes] | None = []  # None once committed
+        self._passing = False  # committed, and frames go on as they come
         self._body: list[bytes] = []
         self._size = 0
         self._over = False  # nothing that still arrives counts
@@ -81,6 +82,7 @@ class Attempt:
     def commit(self) -> None:
         """From now on frames go to the log, those held back first."""
         held, self._held = self._held or [], None
+        self._passing = self._output.passes
         self._write(held)
 
     def abort(self) -> None:
@@ -110,11 +112,11 @@ class Attempt:
             return  # behind the terminator nothing counts
         now = self._last_bytes = self._loop.time()
         if self._stream:
-            if self._held is None and self._frames.between and (event := self._glance(data)) is not None:
+            if self._passing and self._frames.between and (event := self._glance(data)) is not None:
                 # one more frame like the last, as nearly every read of a long stream is
                 self._last_content = now
                 self._meter.content(len(event.text), now)
-                if self._log.append([data] if self._output.passes else self._output.frame(data, [event])):
+                if self._log.append([data]):
                     self._pause()
             else:
                 self._read(data, now)
@@ -123,11 +125,11 @@ class Attempt:
             self.verdict.set_result(None)
         self._body.append(data)
         self._size += len(data)
-        if self._size > (REPLY_LIMIT if self._status == 200 else ERROR_LIMIT):
-            if self._status == 200:
-                self._fail(Failure("malformed", f"The provider's reply is longer than {REPLY_LIMIT} bytes."))
-            else:
+        if self._status != 200:
+            if self._size > ERROR_LIMIT:
                 self._finish_whole()
+        elif self._size > REPLY_LIMIT:
+            self._fail(too_long())
 
     def on_end(self) -> None:
         self._connection = None  # it is the pool's again
@@ -185,7 +187,9 @@ class Attempt:
             if first:  # whatever else this read holds: what was said counts
                 self.verdict.set_result(None)
         self._write(out)
-        if decoder.ended:
+        if self._output.kept > REPLY_LIMIT:
+            self._fail(too_long())
+        elif decoder.ended:
             self._close(events[-1])
         elif first:
             self._rewatch()
@@ -290,3 +294,7 @@ class Attempt:
         else:
             clocks.append(("first_content", limits.first_content, self._began + limits.first_content))
         return clocks
+
+
+def too_long() -> Failure:
+    return Failure("malformed", f"The provider's reply is longer than {REPLY_LIMIT} bytes.")

@@ -18,10 +18,11 @@ ABOUT_REPLY = frozenset({Start, Extra, Usage, Progress})
 class Output(Protocol):
     """`frame`: what one frame of a stream, with its events, becomes. `body`: the same of a whole reply.
 
-    `passes`: frames with nothing but text become what they are.
+    `passes`: frames with nothing but text become what they are. `kept`: bytes that are kept until the end.
     """
 
     passes: bool
+    kept: int
 
     def frame(self, raw: bytes, events: list[Event]) -> list[bytes]: ...
     def body(self, raw: bytes, events: list[Event]) -> list[bytes]: ...
@@ -36,6 +37,7 @@ class StreamOutput:
 
     def __init__(self, dialect: Dialect, verbatim: bool, include_usage: bool, id: str, created: int) -> None:
         self.passes = verbatim
+        self.kept = 0
         self._encoder = dialect.Encoder(include_usage, id, created)
         self._include_usage = include_usage
 
@@ -65,9 +67,11 @@ class WholeOutput:
     def __init__(self, dialect: Dialect, verbatim: bool) -> None:
         self._dialect = dialect
         self._verbatim = verbatim
+        self.kept = 0
         self._folder = Folder()
 
     def frame(self, raw: bytes, events: list[Event]) -> list[bytes]:
+        self.kept += len(raw)
         for event in events:
             self._folder.feed(event)
         return [self._dialect.encode_reply(self._folder.reply())] if events and isinstance(events[-1], Done) else []

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 Kind = Literal[
     "bad_request",
+    "unsupported",
     "context_too_long",
     "unauthorized",
     "permission_denied",
@@ -50,6 +51,7 @@ class Consequence(Struct, frozen=True):
 
 CONSEQUENCES: dict[Kind, Consequence] = {
     "bad_request": Consequence(400),
+    "unsupported": Consequence(400, elsewhere=True),
     "context_too_long": Consequence(400),
     "unauthorized": Consequence(401),
     "permission_denied": Consequence(403),

@@ -78,17 +78,32 @@ class Decoder:
             self._rest += chunk
             self._bound(len(self._rest))
             return []
-        if not self.between or b"\r" in chunk or len(chunk) > self._limit:
+        if b"\r" in chunk or len(chunk) > self._limit:
             return self._feed_lines(chunk)
-        if chunk.startswith(b"data: ") and chunk.endswith(b"}\n\n") and chunk.find(b"\n") == len(chunk) - 2:
-            return [Frame(chunk[6:-2], "", chunk)]  # what nearly every read holds: one event
+        return self._feed_events(chunk) if self.between else self._feed_open(chunk)
+
+    def _feed_open(self, chunk: bytes) -> list[Frame]:
+        """Bytes that begin inside an event: it is read line by line, what follows it is not."""
+        cut = chunk.find(b"\n\n") + 2
+        if cut < 2 or not self._started:
+            return self._feed_lines(chunk)
+        frames = self._feed_lines(chunk[:cut])
+        if rest := chunk[cut:]:
+            frames += self._feed_events(rest) if self.between else self._feed_lines(rest)
+        return frames
+
+    def _feed_events(self, chunk: bytes) -> list[Frame]:
+        """Bytes that begin with an event, whose lines end with LF."""
+        if (frame := read_plain(chunk)) is not None:  # what nearly every read holds: one event
+            return [frame]
         *pieces, rest = chunk.split(b"\n\n")
         frames: list[Frame] = []
         for piece in pieces:
-            if piece.startswith(b"data: ") and piece.endswith(b"}") and b"\n" not in piece:
-                frames.append(Frame(piece[6:], "", piece + b"\n\n"))
+            whole = piece + b"\n\n"
+            if (frame := read_plain(whole)) is not None:
+                frames.append(frame)
             else:
-                frames += self._feed_lines(piece + b"\n\n")
+                frames += self._feed_lines(whole)
         return frames + self._feed_lines(rest) if rest else frames
 
     def _feed_lines(self, chunk: bytes) -> list[Frame]:
@@ -186,6 +201,19 @@ class Decoder:
             self._line(line, frames)
         self._dispatch(frames, cut=True)
         return frames
+
+
+def read_plain(raw: bytes) -> Frame | None:
+    """The frame of bytes that are nothing but one event of the usual form: a line of JSON, perhaps behind a line with its name."""
+    if not raw.endswith(b"}\n\n"):
+        return None
+    if raw.startswith(b"data: "):
+        return Frame(raw[6:-2], "", raw) if raw.find(b"\n") == len(raw) - 2 else None
+    if raw.startswith(b"event: "):
+        name = raw.find(b"\n")
+        if raw.startswith(b"\ndata: ", name) and raw.find(b"\n", name + 7) == len(raw) - 2:
+            return Frame(raw[name + 7 : -2], raw[7:name].decode("utf-8", "replace"), raw)
+    return None
 
 
 def is_json(data: bytes) -> bool:

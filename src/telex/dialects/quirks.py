@@ -1,19 +1,27 @@
-"""How a provider's use of its dialect differs: data of its row, read by the dialect's decoder."""
+"""How a provider's use of its dialect differs: data of its row, read by the dialect's module."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from msgspec import Struct
 
 
-class Quirks(Struct, frozen=True, omit_defaults=True):
+class Quirks(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """`no_done`: the stream ends without `[DONE]`; the end of the connection behind every finish reason is its end.
-    `calls_by_id`: every tool call has the same index; a new id is a new call.
-    `repair`: what is sent confuses official SDKs (repeated names and ids); frames are encoded anew even in the same dialect.
+    `calls_by_id`: every tool call has the same index, or none; a new id is a new call, or a new name where there are no ids.
+    `repair`: what is sent confuses official SDKs (repeated roles, names and ids); frames are encoded anew even in the same dialect.
+    `no_stream_options`: it refuses them, and says usage unasked.
+    `limit_field`: what it calls the limit of the output. `reasoning_field`: where a message may bring earlier reasoning back; nowhere
+    if it is empty.
     """
 
     no_done: bool = False
     calls_by_id: bool = False
     repair: bool = False
+    no_stream_options: bool = False
+    limit_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    reasoning_field: Literal["", "reasoning_content", "reasoning"] = ""
 
 
 NO_QUIRKS = Quirks()

@@ -14,7 +14,7 @@ from strategies import any_replies, replies
 from telex.core import sse
 from telex.core.events import Done, Event, Extra, PartDelta, PartEnd, PartStart, Progress, Start
 from telex.core.fold import fold, unfold
-from telex.core.messages import Choice, Finish, Part, Reply, Usage
+from telex.core.messages import Choice, Finish, Part, Reply, Token, Usage
 from telex.dialects.openai_chat import Decoder, Encoder, encode_reply
 from telex.dialects.quirks import NO_QUIRKS, Quirks
 
@@ -258,20 +258,35 @@ def test_fields_without_a_word_of_their_own_are_kept() -> None:
     reply = read(
         chunk(
             {"content": "a", "annotations": [1]},
-            choice={"logprobs": {"content": [{"token": "a"}]}},
             citations=["u"],
             service_tier="default",
         ),
-        chunk({"content": "b", "annotations": [2]}, choice={"logprobs": {"content": [{"token": "b"}]}}, citations=["u"]),
+        chunk({"content": "b", "annotations": [2]}, citations=["u"]),
         {"choices": [], "moderation": {"flagged": False}},
         chunk(finish="stop", choice={"native_finish_reason": "STOP"}),
     )
     assert reply.extra == {"citations": ["u"], "service_tier": "default", "moderation": {"flagged": False}}
     assert reply.choices[0].extra == {
         "message": {"annotations": [1, 2]},
-        "logprobs": {"content": [{"token": "a"}, {"token": "b"}]},
         "native_finish_reason": "STOP",
     }
+
+
+def test_log_probabilities_are_read_as_they_come() -> None:
+    tokens: list[Wire] = [
+        {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": [{"token": "b", "logprob": -1, "bytes": None}]},
+        {"token": "b", "logprob": 0, "bytes": None, "top_logprobs": []},
+    ]
+    reply = read(
+        chunk({"content": "a"}, choice={"logprobs": {"content": tokens[:1], "refusal": None}}),
+        chunk({"content": "b"}, choice={"logprobs": {"content": tokens[1:], "refusal": tokens[1:]}}),
+        chunk(finish="stop", choice={"logprobs": None}),
+    )
+    [choice] = reply.choices
+    assert choice.logprobs == (Token("a", -0.5, (97,), (Token("b", -1),)), Token("b", 0))
+    assert choice.refusal_logprobs == (Token("b", 0),)
+    again = json.loads(encode_reply(reply))["choices"][0]["logprobs"]
+    assert again == {"content": tokens, "refusal": tokens[1:]}
 
 
 def test_progress_is_told_and_is_no_part_of_the_reply() -> None:
@@ -486,7 +501,7 @@ def test_fields_of_the_reply_are_sent_even_if_they_come_last() -> None:
 @pytest.mark.parametrize(("tool", "word"), [("legacy", "function_call"), ("custom", "tool_calls"), ("function", "tool_calls")])
 def test_rare_calls_come_back(tool: str, word: str) -> None:
     one = Part("tool_call", "{}", "" if tool == "legacy" else "a", "f", tool)
-    reply = Reply("c1", "m", 5, (Choice(0, (one,), Finish(0, "tool_calls", word)),))
+    reply = Reply("c1", "m", 5, (Choice(0, (one,), Finish(0, "tool_calls", word)),), dialect="openai-chat")
     assert fold(Decoder().whole(encode_reply(reply))) == reply
     assert fold(decode(c if isinstance(c, str) else json.dumps(c) for c in encode(unfold(reply)))) == reply
 

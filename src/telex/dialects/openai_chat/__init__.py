@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from telex.core import json
+from telex.core.messages import Request
 from telex.dialects.openai_chat.body import encode_request
 from telex.dialects.openai_chat.decoder import Decoder
-from telex.dialects.openai_chat.encoder import Encoder, encode_reply
-from telex.dialects.openai_chat.errors import decode_error, encode_error
+from telex.dialects.openai_chat.encoder import Encoder
+from telex.dialects.openai_chat.errors import decode_error, encode_error, status_of
+from telex.dialects.openai_chat.parts import NAME
+from telex.dialects.openai_chat.reply import encode_reply
 from telex.dialects.openai_chat.request import decode_request
+from telex.dialects.operation import GENERATE, Operation
 
 __all__ = [
-    "GENERATE",
+    "AUTH",
+    "CONTENT",
+    "ESSENTIAL",
+    "FIELDS",
     "KEEP_ALIVE",
     "MODELS",
+    "NAME",
+    "PLACE",
+    "REQUEST_ID",
+    "SYSTEM",
+    "TERMINATOR",
     "Decoder",
     "Encoder",
-    "auth_headers",
     "decode_error",
     "decode_models",
     "decode_request",
@@ -26,17 +37,53 @@ __all__ = [
     "encode_models",
     "encode_reply",
     "encode_request",
+    "find_operation",
+    "generate_path",
+    "request_headers",
+    "status_of",
 ]
 
-GENERATE, MODELS = "/chat/completions", "/models"
-"""Paths behind a provider's base URL."""
+FIELDS = {
+    "max_tokens": "max_completion_tokens",
+    "tools": "tools",
+    "tools.strict": "tools[].function.strict",
+    "tool_choice": "tool_choice",
+    "parallel_calls": "parallel_tool_calls",
+    "choices": "n",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "stop": "stop",
+    "seed": "seed",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "logprobs": "logprobs",
+    "top_logprobs": "top_logprobs",
+    "format.json": "response_format",
+    "format.json_schema": "response_format",
+    "effort": "reasoning_effort",
+    "user": "safety_identifier",
+}
+CONTENT = frozenset({"image.data", "image.url", "audio", "file.data", "tool_call.custom"})
+ESSENTIAL = frozenset({"audio", "functions", "function_call", "modalities", "moderation", "prediction", "web_search_options"})
+PLACE, SYSTEM = ("messages", "content", "tool_calls"), ""
+MODELS, AUTH, REQUEST_ID = "/models", "bearer", "x-request-id"
 
 KEEP_ALIVE = b": keep-alive\n\n"
-"""What an idle stream can bear: the official SDKs skip comments."""
+"""The official SDKs skip comments."""
+
+TERMINATOR = b"data: [DONE]\n\n"
 
 
-def auth_headers(key: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {key}"}
+def find_operation(path: str, query: str) -> Operation | None:
+    return GENERATE if path == "/v1/chat/completions" else None
+
+
+def generate_path(model: str, stream: bool) -> str:
+    return "/chat/completions"
+
+
+def request_headers(request: Request | None) -> dict[str, str]:
+    return {}
 
 
 def model_object(name: str, owner: str, created: int) -> dict[str, object]:

@@ -7,37 +7,48 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from telex.core import json
-from telex.core.messages import Fields, Format, Message, Part, Request, Tool
+from telex.core.messages import Fields, Format, Message, Part, Request, Tool, ToolChoice
+from telex.dialects.openai_chat.parts import NAME
 from telex.dialects.openai_chat.request import FORMATS
+from telex.dialects.openai_chat.signatures import signed
+from telex.dialects.quirks import Quirks
+
+SCHEMA_NAME = "answer"
+"""The name that a schema must have here, for those that came without one."""
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _options = msgspec.json.Decoder(Fields | None)
 
 
-def encode_request(request: Request, model: str, stream: bool, always: Fields) -> bytes:
-    """The body for a provider of this dialect, under the provider's name for the model; `always` are fields that its row demands.
+def encode_request(request: Request, model: str, stream: bool, quirks: Quirks) -> Fields:
+    """The body for a provider of this dialect, under the provider's name for the model.
 
-    A request that came in this dialect keeps its own bytes, field order and unknown fields. A stream is always asked for its usage.
+    A request that came in this dialect keeps its own bytes, field order and unknown fields. A stream is always asked for its usage,
+    where that can be said.
     """
-    fields: dict[str, Any] = dict(_fields.decode(request.body)) if request.dialect == "openai-chat" else from_request(request)
+    fields: dict[str, Any] = dict(_fields.decode(request.body)) if request.dialect == NAME else from_request(request, quirks)
     fields["model"] = model
+    if quirks.limit_field == "max_tokens" and (limit := fields.pop("max_completion_tokens", None)) is not None:
+        fields.setdefault("max_tokens", limit)
     options = fields.pop("stream_options", None)
     fields.pop("stream", None)
-    if stream:
+    if stream and quirks.no_stream_options:
+        fields["stream"] = True
+    elif stream:
         said = (_options.decode(options) if isinstance(options, Raw) else None) or {}
         fields |= {"stream": True, "stream_options": said | {"include_usage": True}}
-    return json.encode(fields | always)
+    return fields
 
 
-def from_request(request: Request) -> Fields:
-    fields: Fields = {"model": request.model, "messages": [from_message(m) for m in request.messages]}
+def from_request(request: Request, quirks: Quirks) -> Fields:
+    messages = [wire for message in request.messages for wire in from_message(message, quirks)]
+    fields: Fields = {"model": request.model, "messages": messages}
     for name, value in (
         ("tools", [from_tool(t) for t in request.tools] or None),
         ("tool_choice", from_choice(request.tool_choice)),
         ("parallel_tool_calls", request.parallel_calls),
         ("n", request.choices if request.choices > 1 else None),
-        ("max_completion_tokens", request.max_tokens),
+        (quirks.limit_field, request.max_tokens),
         ("temperature", request.temperature),
         ("top_p", request.top_p),
         ("stop", list(request.stop) or None),
@@ -48,57 +59,85 @@ def from_request(request: Request) -> Fields:
         ("top_logprobs", request.top_logprobs),
         ("response_format", from_format(request.format)),
         ("reasoning_effort", request.effort),
+        ("safety_identifier", request.user),
     ):
         if value is not None:
             fields[name] = value
-    return fields | request.extra
+    return fields
 
 
-def from_message(message: Message) -> Fields:
-    fields: Fields = {"role": message.role}
-    if message.name:
-        fields["name"] = message.name
+def from_message(message: Message, quirks: Quirks) -> list[Fields]:
+    """A message as this dialect has it: each tool result is a message of its own, and what media those hold follow as the user's."""
+    results = [part for part in message.parts if part.kind == "tool_result"]
+    others = tuple(part for part in message.parts if part.kind != "tool_result")
+    wires = [from_result(result) for result in results]
+    media = tuple(part for result in results for part in result.parts if part.kind != "text")
+    if media or others or not results:
+        role = "user" if message.role == "tool" else message.role
+        wires.append(from_parts(role, media + others, message.name, quirks))
+    return wires
+
+
+def from_result(part: Part) -> Fields:
+    legacy = part.tool == "legacy"
+    who: Fields = {"role": "function", "name": part.name} if legacy else {"role": "tool", "tool_call_id": part.id}
+    texts = [from_part(inner) for inner in part.parts if inner.kind == "text"]
+    return {**who, **({"name": part.name} if part.name else {}), "content": plain(texts) or ""}
+
+
+def from_parts(role: str, parts: tuple[Part, ...], name: str, quirks: Quirks) -> Fields:
+    fields: Fields = {"role": role, **({"name": name} if name else {})}
     content: list[Fields] = []
-    for part in message.parts:
+    for part in parts:
         match part.kind, part.tool:
-            case "tool_result", tool:
-                inside = from_message(Message("tool", part.parts))
-                legacy = tool == "legacy"
-                who = {"role": "function", "name": part.name} if legacy else {"role": "tool", "tool_call_id": part.id}
-                return {**who, **({"name": part.name} if part.name else {}), "content": inside["content"]}
             case "tool_call", "legacy":
                 fields["function_call"] = {"name": part.name, "arguments": part.text}
             case "tool_call", tool:
-                fields.setdefault("tool_calls", []).append({**call(tool, part), **part.extra})
+                more = part.extra if part.dialect == NAME else {}
+                fields.setdefault("tool_calls", []).append({**call(tool, part), **signed(part.signature, part.dialect), **more})
             case "refusal", _:
                 fields["refusal"] = part.text
             case "reasoning", _:
-                fields["reasoning_content"] = part.text
+                if quirks.reasoning_field and part.text:
+                    fields[quirks.reasoning_field] = fields.get(quirks.reasoning_field, "") + part.text
+            case "opaque", _:
+                content += [part.extra] if part.dialect == NAME else []
             case _:
                 content.append(from_part(part))
-    plain = len(content) == 1 and content[0].keys() == {"type", "text"}
-    return {**fields, "content": content[0]["text"] if plain else content or None}
+                fields |= signed(part.signature, part.dialect)
+    return {**fields, "content": plain(content)}
+
+
+def plain(content: list[Fields]) -> str | list[Fields] | None:
+    """Content that is nothing but one text, as a string."""
+    alone = len(content) == 1 and content[0].keys() == {"type", "text"}
+    return content[0]["text"] if alone else content or None
 
 
 def call(tool: str, part: Part) -> Fields:
-    body = {"name": part.name, "input" if tool == "custom" else "arguments": part.text}
+    body = {"name": part.name, "input": part.text} if tool == "custom" else {"name": part.name, "arguments": part.text}
     return {"id": part.id, "type": tool or "function", tool or "function": body}
 
 
 def from_part(part: Part) -> Fields:
+    extra = part.extra if part.dialect == NAME else {}
     match part.kind:
-        case "text":
-            return {"type": "text", "text": part.text, **part.extra}
         case "image":
             image: Fields = {"url": part.url or f"data:{part.media_type};base64,{part.data}"}
-            return {"type": "image_url", "image_url": image | part.extra}
+            return {"type": "image_url", "image_url": image | extra}
         case "audio":
-            return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.media_type.removeprefix("audio/")}}
+            return {"type": "input_audio", "input_audio": {"data": part.data, "format": audio_format(part.media_type)}}
         case "file":
             data = f"data:{part.media_type};base64,{part.data}" if part.data else ""
             named = {"file_id": part.id, "filename": part.name, "file_data": data}
             return {"type": "file", "file": {k: v for k, v in named.items() if v}}
-    return part.extra
+    return {"type": "text", "text": part.text, **extra}
+
+
+def audio_format(media_type: str) -> str:
+    """`wav` or `mp3`, by the several names that these types of media have."""
+    name = media_type.removeprefix("audio/").removeprefix("x-")
+    return {"mpeg": "mp3", "wave": "wav", "vnd.wave": "wav"}.get(name, name)
 
 
 def from_tool(tool: Tool) -> Fields:
@@ -111,10 +150,15 @@ def from_tool(tool: Tool) -> Fields:
     return {"type": "function", "function": function}
 
 
-def from_choice(choice: str | Fields | None) -> str | Fields | None:
-    if isinstance(choice, dict) and choice.keys() == {"name"}:
-        return {"type": "function", "function": choice}
-    return choice
+def from_choice(choice: ToolChoice | None) -> str | Fields | None:
+    if choice is None or choice.extra:
+        return choice.extra if choice else None
+    functions: list[Fields] = [{"type": "function", "function": {"name": name}} for name in choice.names]
+    if len(functions) == 1 and choice.mode == "required":
+        return functions[0]
+    if functions:
+        return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": functions}}
+    return choice.mode
 
 
 def from_format(format: Format | None) -> Fields | None:
@@ -123,5 +167,10 @@ def from_format(format: Format | None) -> Fields | None:
     kind = next(k for k, v in FORMATS.items() if v == format.kind)
     if kind != "json_schema":
         return {"type": kind}
-    named = {"name": format.name, "description": format.description or None, "schema": format.schema, "strict": format.strict}
+    named = {
+        "name": format.name or SCHEMA_NAME,
+        "description": format.description or None,
+        "schema": format.schema,
+        "strict": format.strict,
+    }
     return {"type": kind, kind: {k: v for k, v in named.items() if v is not None}}

@@ -1,25 +1,39 @@
-"""Events to Chat Completions: frames of a stream, or one whole reply.
+"""Events to Chat Completions: the frames of a stream.
 
 Shapes that the official SDK's accumulator needs: the role once for each choice and choice 0 first, a running index of tool
-calls, their ids and names said once, `choices` a list and `delta` an object in every chunk, no `id:` lines.
+calls, their ids and names said once, its function in every piece of a call, `choices` a list and `delta` an object in every chunk,
+no `id:` lines.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 from telex.core import json, sse
 from telex.core.errors import Failure
-from telex.core.events import Done, Event, Extra, PartDelta, PartStart, Start
-from telex.core.fold import merge
-from telex.core.messages import Choice, Fields, Finish, Part, Reply, Usage
-from telex.dialects.openai_chat.errors import encode_error, error_object
+from telex.core.events import Cite, Done, Event, Extra, Logprobs, PartDelta, PartEnd, PartStart, Start
+from telex.core.fold import OpenPart, merge
+from telex.core.messages import Fields, Finish, Usage
+from telex.dialects.openai_chat.errors import encode_error
+from telex.dialects.openai_chat.reply import (
+    REASONING,
+    annotation,
+    call,
+    extra_fields,
+    finish_fields,
+    image_entry,
+    is_foreign,
+    logprobs_object,
+    part_entry,
+    usage_object,
+)
+from telex.dialects.openai_chat.signatures import reasoning_detail, signed
+from telex.dialects.refrain import Echo
 
-FINISH_WORDS = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
-"""All that `finish_reason` may say; SDKs know no others."""
-
-REASONING = "reasoning_content"
-"""The field for reasoning that came without a name of its own: the one that most of this dialect's providers use."""
+T = TypeVar("T")
+KEPT = frozenset({"reasoning", "opaque", "image"})
+"""Parts of which something can be said only when they are whole."""
 
 
 class Encoder:
@@ -28,25 +42,48 @@ class Encoder:
     def __init__(self, include_usage: bool = True, id: str = "", created: int = 0) -> None:
         self._include_usage = include_usage
         self._head: Fields = {"id": id, "object": "chat.completion.chunk", "created": created, "model": ""}
+        self._dialect = ""
+        self._echo = Echo()
         self._open: set[int] = set()
         self._parts: dict[tuple[int, int], PartStart] = {}
+        self._kept: dict[tuple[int, int], OpenPart] = {}
         self._calls: dict[tuple[int, int], int] = {}
+        self._entries: dict[tuple[int, str], int] = {}  # how many a list of a choice has
         self._usage: Usage | None = None
+        self._extra: Fields = {}
         self._unsent = False  # fields of the reply that no frame has carried yet
 
     def feed(self, event: Event) -> list[bytes]:
+        if (frame := self._echo.say(event)) is not None:
+            return [frame]
+        frames = self._say(event)
+        if type(event) is PartDelta and self._parts[event.choice, event.index].kind == "text":
+            self._echo.learn(event, frames)
+        else:
+            self._echo.learn(event, [])
+        return frames
+
+    def _say(self, event: Event) -> list[bytes]:
         match event:
             case PartDelta():
                 return self._delta(event)
             case PartStart():
                 return self._part(event)
+            case PartEnd():
+                return self._end(event)
+            case Cite():
+                return self._entry(event.choice, "annotations", annotation, event.citation)
+            case Logprobs():
+                body = {"logprobs": logprobs_object(event.text, event.refusal)}
+                return [*self._role(event.choice), self._chunk(event.choice, {}, body)]
             case Finish():
                 return [*self._role(event.choice), self._chunk(event.choice, {}, finish_fields(event))]
             case Extra():
-                return self._extra(event)
+                return self._fields(event)
             case Usage():
                 self._usage = event
             case Start():
+                self._dialect = event.dialect
                 self._head.update(id=event.id or self._head["id"], created=event.created or self._head["created"], model=event.model)
                 return self._role(0)
             case Done():
@@ -55,12 +92,17 @@ class Encoder:
                 return [sse.encode(encode_error(event))]
         return []
 
+    @property
+    def _foreign(self) -> bool:
+        return is_foreign(self._dialect)
+
     def _chunk(self, choice: int, delta: Fields, more: Fields | None = None) -> bytes:
         body: Fields = {"index": choice, "delta": delta, "logprobs": None, "finish_reason": None, **(more or {})}
-        return self._frame({**self._head, "choices": [body]})
+        own = {} if self._foreign else self._extra
+        return self._frame({**self._head, **own, "choices": [body]})
 
     def _frame(self, chunk: Fields) -> bytes:
-        self._unsent = False
+        self._unsent = self._unsent and self._foreign
         if self._include_usage:
             chunk.setdefault("usage", None)
         return sse.encode(json.encode(chunk))
@@ -75,6 +117,8 @@ class Encoder:
     def _part(self, part: PartStart) -> list[bytes]:
         key = part.choice, part.index
         self._parts[key] = part
+        if part.kind in KEPT:
+            self._kept[key] = OpenPart(part)
         if part.kind == "audio" and part.id:
             return [*self._role(part.choice), self._chunk(part.choice, {"audio": {"id": part.id}})]
         if part.kind != "tool_call":
@@ -88,115 +132,53 @@ class Encoder:
     def _delta(self, event: PartDelta) -> list[bytes]:
         key = event.choice, event.index
         part = self._parts[key]
-        delta: Fields
+        if part.kind in KEPT:
+            self._kept[key].feed(event)
+        delta: Fields = {}
         match part.kind, part.tool:
             case "text", _:
-                delta = {"content": event.text}
+                delta = ({"content": event.text} if event.text else {}) | signed(event.signature, event.dialect or part.dialect)
             case "reasoning", _:
-                delta = reasoning(part.name, event.text)
+                delta = {part.name or REASONING: event.text} if event.text else {}
             case "refusal", _:
                 delta = {"refusal": event.text}
             case "audio", _:
                 delta = {"audio": {k: v for k, v in (("transcript", event.text), ("data", event.data)) if v}}
             case "tool_call", "legacy":
                 delta = {"function_call": {"arguments": event.text}}
-            case "tool_call", "custom":
-                delta = {"tool_calls": [{"index": self._calls[key], "custom": {"input": event.text}}]}
-            case "tool_call", _:
-                delta = {"tool_calls": [{"index": self._calls[key], "function": {"arguments": event.text}}]}
-            case _:
-                return []
-        return [self._chunk(event.choice, delta)]
+            case "tool_call", tool:
+                kind, field = ("custom", "input") if tool == "custom" else ("function", "arguments")
+                signature = signed(event.signature, event.dialect or part.dialect)
+                delta = {"tool_calls": [{"index": self._calls[key], kind: {field: event.text}, **signature}]}
+        return [self._chunk(event.choice, delta)] if delta else []
 
-    def _extra(self, event: Extra) -> list[bytes]:
+    def _end(self, event: PartEnd) -> list[bytes]:
+        """A part is whole: what could not be said of it before is said now."""
+        if (kept := self._kept.pop((event.choice, event.index), None)) is None:
+            return []
+        part = kept.part()
+        if part.kind == "opaque":
+            return self._entry(event.choice, "provider_parts", part_entry, part)
+        if part.kind == "image":
+            return self._entry(event.choice, "images", image_entry, part)
+        return self._entry(event.choice, "reasoning_details", reasoning_detail, part) if part.signature or part.data else []
+
+    def _entry(self, choice: int, name: str, build: Callable[[int, T], Fields], of: T) -> list[bytes]:
+        """One more entry of a list in the message."""
+        index = self._entries.get((choice, name), 0)
+        self._entries[choice, name] = index + 1
+        return [*self._role(choice), self._chunk(choice, {name: [build(index, of)]})]
+
+    def _fields(self, event: Extra) -> list[bytes]:
         if event.choice < 0:
-            self._head |= event.fields
+            merge(self._extra, event.fields) if self._foreign else self._extra.update(event.fields)
             self._unsent = True
             return []
-        fields = dict(event.fields)
+        fields = dict(extra_fields(event.fields, self._foreign))
         delta = fields.pop("message", {})
         return [*self._role(event.choice), self._chunk(event.choice, delta, fields)]
 
     def _last_frame(self) -> list[bytes]:
-        usage = {"usage": usage_object(self._usage)} if self._include_usage and self._usage else {}
-        return [self._frame({**self._head, "choices": [], **usage})] if usage or self._unsent else []
-
-
-def encode_reply(reply: Reply) -> bytes:
-    """The body of a whole reply; of one that failed, the error."""
-    if reply.failure is not None:
-        return json.encode(error_object(reply.failure))
-    body: Fields = {
-        "id": reply.id,
-        "object": "chat.completion",
-        "created": reply.created,
-        "model": reply.model,
-        "choices": [choice_object(choice) for choice in reply.choices],
-        **reply.extra,
-    }
-    if reply.usage is not None:
-        body["usage"] = usage_object(reply.usage)
-    return json.encode(body)
-
-
-def choice_object(choice: Choice) -> Fields:
-    extra = dict(choice.extra)
-    message = message_object(choice.parts)
-    merge(message, extra.pop("message", {}))
-    finish = finish_fields(choice.finish) if choice.finish else {"finish_reason": None}
-    return {"index": choice.index, "message": message, "logprobs": None, **finish, **extra}
-
-
-def message_object(parts: tuple[Part, ...]) -> Fields:
-    """An assistant's message: text of one kind is one string, whatever other parts it was written between."""
-    message: Fields = {"role": "assistant", "content": None, "refusal": None}
-    calls: list[Fields] = []
-    for part in parts:
-        match part.kind, part.tool:
-            case "text", _:
-                message["content"] = (message["content"] or "") + part.text
-            case "refusal", _:
-                message["refusal"] = (message["refusal"] or "") + part.text
-            case "reasoning", _:
-                for name, text in reasoning(part.name, part.text).items():
-                    message[name] = message[name] + text if name in message else text
-            case "audio", _:
-                message["audio"] = {"id": part.id, "transcript": part.text, "data": part.data}
-            case "tool_call", "legacy":
-                message["function_call"] = {"name": part.name, "arguments": part.text}
-            case "tool_call", _:
-                calls.append(call(part.tool, part.id, part.name, part.text))
-    if calls:
-        message["tool_calls"] = calls
-    return message
-
-
-def reasoning(name: str, text: str) -> Fields:
-    return {name or REASONING: text}
-
-
-def finish_fields(finish: Finish) -> Fields:
-    """The reason in this dialect's words; a provider's own word that is none of them stands beside it."""
-    if finish.raw in FINISH_WORDS:
-        return {"finish_reason": finish.raw}
-    return {"finish_reason": finish.reason, **({"native_finish_reason": finish.raw} if finish.raw else {})}
-
-
-def call(tool: str, id: str, name: str, text: str) -> Fields:
-    if tool == "custom":
-        return {"id": id, "type": "custom", "custom": {"name": name, "input": text}}
-    return {"id": id, "type": "function", "function": {"name": name, "arguments": text}}
-
-
-def usage_object(usage: Usage) -> Fields:
-    body: dict[str, Any] = {
-        "prompt_tokens": usage.input,
-        "completion_tokens": usage.output,
-        "total_tokens": usage.input + usage.output,
-        "prompt_tokens_details": {"cached_tokens": usage.cached},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
-    }
-    if usage.cache_write:
-        body["prompt_tokens_details"]["cache_write_tokens"] = usage.cache_write
-    merge(body, usage.extra)
-    return body
+        usage = {"usage": usage_object(self._usage, self._foreign)} if self._include_usage and self._usage else {}
+        extra = extra_fields(self._extra, self._foreign)
+        return [self._frame({**self._head, **extra, "choices": [], **usage})] if usage or self._unsent else []

@@ -7,18 +7,21 @@ Source of the format: OpenAI's API reference, "Create chat completion".
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from telex.core import json
 from telex.core.errors import Failure
-from telex.core.messages import Fields, Format, Message, Part, Request, Role, Tool
+from telex.core.messages import Fields, Format, Message, Part, Request, Role, Tool, ToolChoice
+from telex.dialects.openai_chat.parts import NAME, to_call, to_citation, to_part, to_provider_part
+from telex.dialects.openai_chat.signatures import read_details, read_signature
+from telex.dialects.operation import GENERATE, Operation
+from telex.dialects.reading import WrongField, inner, invalid, rest, said, text
 
-T = TypeVar("T")
-TYPES: dict[type, str] = {str: "str", bool: "bool", dict: "object"}
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -31,6 +34,10 @@ class WireMessage(Struct):
     tool_call_id: str | None = None
     function_call: Fields | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[Fields] | None = None
+    annotations: list[Fields] | None = None
+    provider_parts: list[Fields] | None = None
 
 
 class WireStreamOptions(Struct):
@@ -39,7 +46,7 @@ class WireStreamOptions(Struct):
 
 class WireRequest(Struct):
     model: Annotated[str, Meta(min_length=1)]
-    messages: Annotated[list[WireMessage], Meta(min_length=1)]
+    messages: Annotated[list[Fields], Meta(min_length=1)]
     tools: list[Fields] | None = None
     tool_choice: str | Fields | None = None
     parallel_tool_calls: bool | None = None
@@ -56,6 +63,8 @@ class WireRequest(Struct):
     top_logprobs: Annotated[int, Meta(ge=0)] | None = None
     response_format: Fields | None = None
     reasoning_effort: str | None = None
+    safety_identifier: str | None = None
+    user: str | None = None
     stream: bool | None = None
     stream_options: WireStreamOptions | None = None
 
@@ -63,57 +72,40 @@ class WireRequest(Struct):
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _request = msgspec.json.Decoder(WireRequest)
 REQUEST_FIELDS = frozenset(WireRequest.__struct_fields__)
+MESSAGE_FIELDS = WireMessage.__struct_fields__
 FORMATS: dict[str, Literal["text", "json", "json_schema"]] = {"text": "text", "json_object": "json", "json_schema": "json_schema"}
+MODES: tuple[Literal["auto", "none", "required"], ...] = ("auto", "none", "required")
 
 
-def decode_request(body: bytes) -> Request | Failure:
-    """The request that a body holds, or why it holds none, with the field it is about."""
+def decode_request(body: bytes, operation: Operation = GENERATE, headers: Mapping[str, str] = MappingProxyType({})) -> Request | Failure:
+    """The request that a body holds, or why it holds none, with the field it is about. Path and headers say nothing of it."""
     try:
         fields = _fields.decode(body)
         wire = _request.decode(body)
+        return to_request(wire, {k: json.decode(v) for k, v in fields.items() if k not in REQUEST_FIELDS and bytes(v) != b"null"}, body)
     except msgspec.ValidationError as error:
         return invalid(str(error))
     except RecursionError:
         return Failure("bad_request", "The body is nested too deeply.", code="too_deep")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Failure("bad_request", f"The body is not JSON: {error}.", code="invalid_json")
-    try:
-        return to_request(wire, {k: json.decode(v) for k, v in fields.items() if k not in REQUEST_FIELDS}, body)
     except WrongField as error:
-        return Failure("bad_request", f"Invalid '{error.field}': {error}.", error.field, code="invalid_value")
+        return error.failure
     except json.Malformed as error:
         return Failure("bad_request", f"The body is not JSON: {error}.", code="invalid_json")
 
 
-class WrongField(Exception):
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-
-
-def invalid(message: str) -> Failure:
-    """msgspec says "Expected `int`, got `str` - at `$.max_tokens`"; callers want to hear about 'max_tokens'."""
-    what, _, path = message.partition(" - at ")
-    field = path.strip("`").removeprefix("$").removeprefix(".")
-    if missing := re.fullmatch(r"Object missing required field `(\w+)`", what):
-        field = f"{field}.{missing[1]}" if field else missing[1]
-        return Failure("bad_request", f"Missing required field '{field}'.", field, code="missing_required_parameter")
-    if field == "messages" and "length" in what:
-        return Failure("bad_request", "Invalid 'messages': empty. Expected at least one message.", field, code="empty_array")
-    if not field:
-        return Failure("bad_request", f"The body is not a chat completion request: {what}.", code="invalid_type")
-    what = what[:1].lower() + what[1:].replace("`", "")
-    return Failure("bad_request", f"Invalid '{field}': {what}.", field, code="invalid_type" if "got" in what else "invalid_value")
-
-
-def to_request(wire: WireRequest, extra: Fields, body: bytes) -> Request:
+def to_request(wire: WireRequest, extra: Fields, body: bytes) -> Request | Failure:
+    messages = to_messages(wire.messages)
+    if isinstance(messages, Failure):
+        return messages
     stop = [wire.stop] if isinstance(wire.stop, str) else wire.stop or []
     options = wire.stream_options
     if options and not wire.stream:
         raise WrongField("stream_options", "it is only allowed when 'stream' is true")
     return Request(
         model=wire.model,
-        messages=tuple(to_message(m, f"messages[{i}]") for i, m in enumerate(wire.messages)),
+        messages=messages,
         tools=tuple(to_tool(t, f"tools[{i}]") for i, t in enumerate(wire.tools or ())),
         tool_choice=to_choice(wire.tool_choice),
         parallel_calls=wire.parallel_tool_calls,
@@ -129,66 +121,80 @@ def to_request(wire: WireRequest, extra: Fields, body: bytes) -> Request:
         top_logprobs=wire.top_logprobs,
         format=to_format(wire.response_format),
         effort=wire.reasoning_effort,
+        user=wire.safety_identifier or wire.user,
         stream=bool(wire.stream),
         include_usage=bool(options and options.include_usage),
         extra=extra,
-        dialect="openai-chat",
+        dialect=NAME,
         body=body,
     )
 
 
-def to_message(wire: WireMessage, place: str) -> Message:
+def to_messages(wires: list[Fields]) -> tuple[Message, ...] | Failure:
+    messages: list[Message] = []
+    called: set[str] = set()
+    for number, wire in enumerate(wires):
+        place = f"messages[{number}]"
+        try:
+            message = to_message(msgspec.convert(wire, WireMessage), rest(wire, *MESSAGE_FIELDS), place)
+        except msgspec.ValidationError as error:
+            return invalid(str(error), place)
+        for part in message.parts:
+            if part.kind == "tool_call":
+                called.add(part.id if part.tool != "legacy" else f"name:{part.name}")
+            if part.kind == "tool_result" and (part.id if part.tool != "legacy" else f"name:{part.name}") not in called:
+                raise WrongField(f"{place}.tool_call_id", "no earlier message of the assistant made this call")
+        messages.append(message)
+    return tuple(messages)
+
+
+def to_message(wire: WireMessage, extra: Fields, place: str) -> Message:
     content = [{"type": "text", "text": wire.content}] if isinstance(wire.content, str) else wire.content or []
     parts = [to_part(piece, f"{place}.content[{i}]") for i, piece in enumerate(content)]
-    if wire.reasoning_content:
-        parts.insert(0, Part("reasoning", wire.reasoning_content, name="reasoning_content"))
-    if wire.refusal:
-        parts.append(Part("refusal", wire.refusal))
-    parts += [to_call(c, f"{place}.tool_calls[{i}]") for i, c in enumerate(wire.tool_calls or ())]
-    if wire.function_call:
-        parts.append(to_call({"type": "legacy", "id": "", "legacy": wire.function_call}, f"{place}.function_call"))
     role: Role = "tool" if wire.role == "function" else wire.role
     if role == "tool":
         if not wire.tool_call_id and wire.role == "tool":
             raise WrongField(f"{place}.tool_call_id", "a tool's message must say which call it answers")
         legacy = "legacy" if wire.role == "function" else ""
-        return Message(role, (Part("tool_result", id=wire.tool_call_id or "", name=wire.name or "", tool=legacy, parts=tuple(parts)),))
-    return Message(role, tuple(parts), wire.name or "")
+        result = Part("tool_result", id=wire.tool_call_id or "", name=wire.name or "", tool=legacy, parts=tuple(parts))
+        return Message(role, (result,), extra=extra)
+    if role == "assistant":
+        sign(parts, extra)
+        cite(parts, wire.annotations or [])
+        parts = [*to_reasoning(wire), *parts]
+    if wire.refusal:
+        parts.append(Part("refusal", wire.refusal))
+    parts += [to_provider_part(p, f"{place}.provider_parts[{i}]") for i, p in enumerate(wire.provider_parts or ())]
+    parts += [to_call(c, f"{place}.tool_calls[{i}]") for i, c in enumerate(wire.tool_calls or ())]
+    if wire.function_call:
+        parts.append(to_call({"type": "legacy", "id": "", "legacy": wire.function_call}, f"{place}.function_call"))
+    return Message(role, tuple(parts), wire.name or "", extra)
 
 
-def to_part(wire: Fields, place: str) -> Part:
-    kind = wire.get("type")
-    if not isinstance(kind, str):
-        raise WrongField(f"{place}.type", "expected str")
-    match kind:
-        case "text":
-            return Part("text", text(wire, "text", place), extra=rest(wire, "type", "text"))
-        case "refusal":
-            return Part("refusal", text(wire, "refusal", place))
-        case "image_url":
-            image = inner(wire, kind, place)
-            media_type, data = split_data_url(url := text(image, "url", f"{place}.{kind}"))
-            more = {**rest(wire, "type", kind), **rest(image, "url")}
-            return Part("image", url="" if data else url, data=data, media_type=media_type, extra=more)
-        case "input_audio":
-            audio = inner(wire, kind, place)
-            format = text(audio, "format", f"{place}.{kind}")
-            return Part("audio", data=text(audio, "data", f"{place}.{kind}"), media_type=f"audio/{format}")
-        case "file":
-            file = inner(wire, kind, place)
-            id, name, url = (said(file, field, f"{place}.{kind}", str) or "" for field in ("file_id", "filename", "file_data"))
-            media_type, data = split_data_url(url)
-            return Part("file", id=id, name=name, data=data, media_type=media_type)
-    return Part("opaque", extra=wire)
+def to_reasoning(wire: WireMessage) -> list[Part]:
+    """What the model thought, as precisely as the message brings it back."""
+    if wire.reasoning_details and (details := read_details(wire.reasoning_details)):
+        return details
+    name = "reasoning_content" if wire.reasoning_content else "reasoning"
+    thought = wire.reasoning_content or wire.reasoning
+    return [Part("reasoning", thought, name=name)] if thought else []
 
 
-def to_call(wire: Fields, place: str) -> Part:
-    tool = next((t for t in ("custom", "legacy") if t in wire), "function")
-    body = inner(wire, tool, place)
-    field = "input" if tool == "custom" else "arguments"
-    arguments = text(body, field, f"{place}.{tool}") if body.get(field) is not None else ""
-    name = text(body, "name", f"{place}.{tool}")
-    return Part("tool_call", arguments, text(wire, "id", place), name, tool, extra=rest(wire, "type", "id", tool))
+def sign(parts: list[Part], extra: Fields) -> None:
+    """The signature beside a message is that of its text."""
+    if (signature := read_signature(extra)) and (last := last_text(parts)) is not None:
+        del extra["extra_content"]
+        parts[last] = msgspec.structs.replace(parts[last], signature=signature, dialect="gemini")
+
+
+def cite(parts: list[Part], annotations: list[Fields]) -> None:
+    citations = tuple(filter(None, map(to_citation, annotations)))
+    if citations and (last := last_text(parts)) is not None:
+        parts[last] = msgspec.structs.replace(parts[last], citations=citations)
+
+
+def last_text(parts: list[Part]) -> int | None:
+    return next((i for i in reversed(range(len(parts))) if parts[i].kind == "text"), None)
 
 
 def to_tool(wire: Fields, place: str) -> Tool:
@@ -196,14 +202,33 @@ def to_tool(wire: Fields, place: str) -> Tool:
         return Tool(kind=str(wire["type"]), extra=wire)
     body, place = inner(wire, "function", place), f"{place}.function"
     schema, strict = said(body, "parameters", place, dict), said(body, "strict", place, bool)
-    return Tool(text(body, "name", place), said(body, "description", place, str) or "", schema, strict)
+    description = said(body, "description", place, str) or ""
+    extra = {**rest(wire, "type", "function"), **rest(body, "name", "description", "parameters", "strict")}
+    return Tool(text(body, "name", place), description, schema, strict, extra=extra)
 
 
-def to_choice(wire: str | Fields | None) -> str | Fields | None:
-    """`{"type": "function", "function": {"name": …}}` is the name of that tool; rarer forms stay as they are."""
-    if isinstance(wire, dict) and wire.get("type") == "function" and isinstance(wire.get("function"), dict):
-        return {"name": wire["function"].get("name")}
-    return wire
+def to_choice(wire: str | Fields | None) -> ToolChoice | None:
+    if wire is None:
+        return None
+    if isinstance(wire, str):
+        if wire not in MODES:
+            raise WrongField("tool_choice", f"expected one of {', '.join(MODES)}, or an object")
+        return ToolChoice(wire)
+    match wire:
+        case {"type": "function", "function": {"name": str(name)}}:
+            return ToolChoice("required", (name,))
+        case {"type": "allowed_tools", "allowed_tools": {"mode": "auto" | "required" as mode, "tools": list(tools)}}:
+            names = [tool_name(tool) for tool in tools]
+            if all(names):
+                return ToolChoice(mode, tuple(names))
+    return ToolChoice("required", extra=wire)
+
+
+def tool_name(tool: object) -> str:
+    match tool:
+        case {"type": "function", "function": {"name": str(name)}} | {"type": "function", "name": str(name)}:
+            return name
+    return ""
 
 
 def to_format(wire: Fields | None) -> Format | None:
@@ -217,35 +242,3 @@ def to_format(wire: Fields | None) -> Format | None:
     body, place = inner(wire, kind, "response_format"), f"response_format.{kind}"
     schema, strict = said(body, "schema", place, dict), said(body, "strict", place, bool)
     return Format(kind, text(body, "name", place), said(body, "description", place, str) or "", schema, strict)
-
-
-def inner(wire: Fields, name: str, place: str) -> Fields:
-    if not isinstance(value := wire.get(name), dict):
-        raise WrongField(f"{place}.{name}", "expected object")
-    return value
-
-
-def text(wire: Fields, name: str, place: str) -> str:
-    if not isinstance(value := wire.get(name), str):
-        raise WrongField(f"{place}.{name}", "expected str")
-    return value
-
-
-def said(wire: Fields, name: str, place: str, type: type[T]) -> T | None:
-    """A field that may be left out or null."""
-    value = wire.get(name)
-    if value is not None and not isinstance(value, type):
-        raise WrongField(f"{place}.{name}", f"expected {TYPES[type]}")
-    return value
-
-
-def rest(wire: Fields, *known: str) -> Fields:
-    return {k: v for k, v in wire.items() if k not in known}
-
-
-def split_data_url(url: str) -> tuple[str, str]:
-    """(media type, base64) of a `data:` URL; two empty strings of any other."""
-    head, comma, data = url.partition(",")
-    if not (comma and head.startswith("data:") and head.endswith(";base64")):
-        return "", ""
-    return head.removeprefix("data:").removesuffix(";base64"), data

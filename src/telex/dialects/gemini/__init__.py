@@ -1,0 +1,141 @@
+"""Gemini's generateContent, as the Gemini API and Vertex AI speak it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import parse_qs, quote
+
+from telex.core import json
+from telex.core.messages import Request
+from telex.dialects.gemini.body import encode_request
+from telex.dialects.gemini.decoder import Decoder
+from telex.dialects.gemini.encoder import Encoder
+from telex.dialects.gemini.errors import decode_error, encode_error, status_of
+from telex.dialects.gemini.reply import encode_reply
+from telex.dialects.gemini.request import decode_request
+from telex.dialects.gemini.signatures import NAME
+from telex.dialects.operation import Operation
+
+__all__ = [
+    "AUTH",
+    "CONTENT",
+    "ESSENTIAL",
+    "FIELDS",
+    "KEEP_ALIVE",
+    "MODELS",
+    "NAME",
+    "PLACE",
+    "REQUEST_ID",
+    "SYSTEM",
+    "TERMINATOR",
+    "Decoder",
+    "Encoder",
+    "decode_error",
+    "decode_models",
+    "decode_request",
+    "encode_error",
+    "encode_model",
+    "encode_models",
+    "encode_reply",
+    "encode_request",
+    "find_operation",
+    "generate_path",
+    "request_headers",
+    "status_of",
+]
+
+FIELDS = {
+    "max_tokens": "generationConfig.maxOutputTokens",
+    "tools": "tools",
+    "tool_choice": "toolConfig.functionCallingConfig",
+    "choices": "generationConfig.candidateCount",
+    "temperature": "generationConfig.temperature",
+    "top_p": "generationConfig.topP",
+    "top_k": "generationConfig.topK",
+    "stop": "generationConfig.stopSequences",
+    "seed": "generationConfig.seed",
+    "frequency_penalty": "generationConfig.frequencyPenalty",
+    "presence_penalty": "generationConfig.presencePenalty",
+    "logprobs": "generationConfig.responseLogprobs",
+    "top_logprobs": "generationConfig.logprobs",
+    "format.json": "generationConfig.responseMimeType",
+    "format.json_schema": "generationConfig.responseJsonSchema",
+    "effort": "generationConfig.thinkingConfig.thinkingLevel",
+    "thinking_budget": "generationConfig.thinkingConfig.thinkingBudget",
+    "show_thinking": "generationConfig.thinkingConfig.includeThoughts",
+}
+CONTENT = frozenset({"image.data", "image.url", "audio", "file.data", "file.url", "reasoning", "arguments.object", "tool_result.is_error"})
+ESSENTIAL = frozenset(
+    {
+        "cachedContent", "continuationToken", "generationConfig.responseModalities", "generationConfig.responseMimeType",
+        "generationConfig.responseFormat", "generationConfig.speechConfig", "generationConfig.imageConfig",
+        "generationConfig.translationConfig", "generationConfig.audioTranscriptionConfig",
+    }
+)  # fmt: skip
+"""What the prompt is or what comes out; the rest (safety settings, labels, tiers) is how."""
+
+PLACE, SYSTEM = ("contents", "parts", "parts"), "systemInstruction"
+MODELS, AUTH, REQUEST_ID = "/models?pageSize=1000", "x-goog-api-key", ""
+
+KEEP_ALIVE = b"\r\n"
+"""A bare empty line: the official SDK fails on comments."""
+
+TERMINATOR = b""
+
+PATH = re.compile(
+    r"/v1(?:beta|alpha|beta1)?/(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?"
+    r"(?P<kind>models|tunedModels)/(?P<model>.+):(?P<verb>generateContent|streamGenerateContent)"
+)
+
+
+def find_operation(path: str, query: str) -> Operation | None:
+    if (match := PATH.fullmatch(path)) is None:
+        return None
+    model = match["model"].removeprefix("models/") if match["kind"] == "models" else f"tunedModels/{match['model']}"
+    if match["verb"] == "generateContent":
+        return Operation(model)
+    return Operation(model, True, "sse" if "sse" in parse_qs(query).get("alt", ()) else "json-array")
+
+
+def generate_path(model: str, stream: bool) -> str:
+    kind, slash, name = model.partition("/")
+    if kind not in ("models", "tunedModels") or not slash:
+        kind, name = "models", model
+    if wrong := next((mark for mark in ("/", "\\", "..", "?", "#", "%") if mark in name), ""):
+        raise ValueError(f"it has '{wrong}' in it")
+    if not name or not name.isprintable():
+        raise ValueError("it has characters that cannot be printed" if name else "it is empty")
+    verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    return f"/{kind}/{quote(name, safe=':@')}:{verb}"
+
+
+def request_headers(request: Request | None) -> dict[str, str]:
+    return {}
+
+
+def resource(name: str) -> str:
+    return name if name.startswith(("models/", "tunedModels/")) else f"models/{name}"
+
+
+def model_object(name: str) -> dict[str, object]:
+    return {"name": resource(name), "displayName": name, "supportedGenerationMethods": ["generateContent"]}
+
+
+def encode_models(models: Iterable[tuple[str, str]], created: int) -> bytes:
+    """The list of models, each a name and its owner. Neither that nor when it was made has a field here."""
+    return json.encode({"models": [model_object(name) for name, _ in models]})
+
+
+def encode_model(name: str, owner: str, created: int) -> bytes:
+    return json.encode(model_object(name))
+
+
+def decode_models(body: bytes) -> list[str]:
+    """The names in a list of models. Raises `Malformed` if it is none."""
+    value = json.decode(body)
+    models = value.get("models") if isinstance(value, dict) else None
+    if not isinstance(models, list):
+        raise json.Malformed("it is no list of models")
+    names = [model["name"] for model in models if isinstance(model, dict) and isinstance(model.get("name"), str)]
+    return [name.removeprefix("models/") for name in names]

@@ -1,0 +1,51 @@
+"""A request on its way to a target: the body and headers that it is sent, what of it is left behind, or why it can't go there."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from telex.core import json
+from telex.core.errors import Failure
+from telex.core.messages import Fields, Request
+from telex.dialects import DIALECTS, Dialect
+from telex.dialects.gaps import NO_FIELD, find_gaps
+from telex.dialects.quirks import Quirks
+
+
+class Outgoing(Struct, frozen=True):
+    """`path`: behind the base URL. `dropped`: fields of the caller's request that the target is not told."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    dropped: tuple[str, ...] = ()
+
+
+class Manner(Struct, frozen=True):
+    """What is particular to a provider: `defaults` are fields of requests that do not say them, `always` of every one."""
+
+    quirks: Quirks = Quirks()
+    defaults: Fields = {}
+    always: Fields = {}
+
+
+def address(request: Request, target: Dialect, model: str, stream: bool, manner: Manner, strict: bool = False) -> Outgoing | Failure:
+    """`request` for a provider of the dialect `target`, under its name for the model. `strict`: nothing may be dropped.
+
+    A failure of the kind `unsupported` names the first field that the target can't be told.
+    """
+    dropped: tuple[str, ...] = ()
+    if request.dialect != target.NAME:
+        gaps = find_gaps(request, DIALECTS[request.dialect], target, manner.quirks)
+        for gap in gaps:
+            if gap.why or strict:
+                why = gap.why or f"{NO_FIELD}, and this model lets nothing go"
+                return Failure("unsupported", f"Unsupported '{gap.field}': {why}.", gap.field, code="unsupported_parameter")
+        dropped = tuple(gap.field for gap in gaps)
+    try:
+        path = target.generate_path(model, stream)
+    except ValueError as error:
+        return Failure("bad_request", f"'{model}' is no name of a model: {error}.", "model", code="invalid_value")
+    fields = target.encode_request(request, model, stream, manner.quirks)
+    body = json.encode({**manner.defaults, **fields, **manner.always})
+    return Outgoing(path, body, target.request_headers(request), dropped)

@@ -187,7 +187,7 @@ async def test_another_method_of_a_shared_path(house: House) -> None:
     assert "POST" in refused(await sent(house, b"{}", path="/v1/models"), 405)
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("GET", "/", 404), ("POST", "/healthz", 405)])
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("GET", "/", 405), ("POST", "/healthz", 405)])
 async def test_own_paths_answer_with_problem_details(method: str, path: str, status: int, house: House) -> None:
     answer = await sent(house, b"", method=method, path=path)
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")

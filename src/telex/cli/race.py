@@ -17,11 +17,12 @@ from rich.text import Text
 
 from telex.cli.loading import wait_for_local
 from telex.config import Config, Provider
-from telex.core import sse
+from telex.core import json, sse
 from telex.core.errors import Failure, TelexError
 from telex.core.events import PartDelta
 from telex.core.messages import Message, Part, Request
 from telex.dialects.openai_chat import Decoder, encode_request
+from telex.dialects.quirks import NO_QUIRKS
 from telex.gateway.server import Process, listen, url_of
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
@@ -98,7 +99,7 @@ async def show_live(runners: list[Runner], tasks: list[asyncio.Task[None]], bega
 async def begin(engine: Engine, model: str, prompt: str, stream: bool) -> Generation:
     message = Message("user", (Part("text", prompt),))
     request = Request(model=f"gateway/{model}", messages=(message,), max_tokens=MAX_TOKENS, seed=7, stream=stream, include_usage=True)
-    body = encode_request(request, request.model, stream, {})
+    body = json.encode(encode_request(request, request.model, stream, NO_QUIRKS))
     generation = await engine.begin(new_id(), msgspec.structs.replace(request, dialect="openai-chat", body=body))
     if isinstance(generation, Failure):
         raise TelexError(generation.message)

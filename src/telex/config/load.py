@@ -63,8 +63,8 @@ def change_server(config: Config, changes: Fields) -> Config:
 
 
 def default_config(environ: Mapping[str, str]) -> Config:
-    """Every provider whose key is in the environment, and the embedded model."""
-    rows = {k: v for k, v in known_rows().items() if v.get("embedded") or environ.get(v.get("key_env", ""))}
+    """Every provider whose key is in the environment and whose place is known, and the embedded model."""
+    rows = {k: v for k, v in known_rows().items() if v.get("embedded") or ("base_url" in v and environ.get(v.get("key_env", "")))}
     return msgspec.convert({"providers": rows}, Config)
 
 

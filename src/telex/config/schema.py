@@ -59,13 +59,17 @@ class Timeouts(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Provider(Struct, forbid_unknown_fields=True):
-    """`whole`: how `complete` asks it, for a `whole` reply or as a `stream` that Telex folds. `always`: fields of every request."""
+    """`auth`: how its key is sent, `bearer` or the name of a header, where that is not its dialect's own way. `always`: fields of every
+    request; `defaults`: of those that do not say them. `whole`: how `complete` asks it, for a `whole` reply or as a `stream` that Telex
+    folds."""
 
     dialect: str
     base_url: str = ""
     api_key: KeySource | str | None = None
     key_env: str | None = None
+    auth: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$")] | None = None
     quirks: Quirks = field(default_factory=Quirks)
+    defaults: Fields = field(default_factory=dict)
     always: Fields = field(default_factory=dict)
     whole: Literal["whole", "stream"] = "whole"
     embedded: bool = False
@@ -85,9 +89,12 @@ class Target(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Model(Struct, forbid_unknown_fields=True):
+    """`unsupported`: what a target of another dialect can't be told and an answer can do without is dropped and named, or refused."""
+
     targets: Annotated[list[Target], Meta(min_length=1)]
     retries: Annotated[int, Meta(ge=0, le=5)] = 1
     on_disconnect: Literal["cancel"] = "cancel"
+    unsupported: Literal["drop", "refuse"] = "drop"
     timeouts: dict[str, float] = field(default_factory=dict)
 
 

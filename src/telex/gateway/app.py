@@ -13,15 +13,18 @@ from starlette.routing import Route
 from telex.config import Config
 from telex.core.errors import Failure
 from telex.core.messages import Request
-from telex.dialects import DIALECTS, Dialect
-from telex.gateway.asgi import Headers, Receive, Scope, Send, error_headers, problem, respond_error
+from telex.dialects import Dialect
+from telex.dialects.framing import FRAMINGS
+from telex.dialects.operation import Operation
+from telex.dialects.paths import find_dialect, find_operation
+from telex.gateway.asgi import Receive, Scope, Send, error_headers, identify, problem, respond_error
 from telex.gateway.deliver import deliver
-from telex.gateway.intake import ClientLeft, check_origin, read_body
+from telex.gateway.intake import ClientLeft, check_credentials, check_origin, headers_of, read_body
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
 
-GENERATE = {"/v1/chat/completions": "openai-chat"}
-"""The paths at which generations are asked for, each in its dialect."""
+API = ("/v1/", "/v1beta/")
+"""Where SDKs look: what is not served there is said as their dialect says it."""
 
 
 class Gateway:
@@ -37,8 +40,9 @@ class Gateway:
             routes=[
                 Route("/healthz", self._health),
                 Route("/readyz", self._readiness),
-                Route("/v1/models", self._models),
-                Route("/v1/models/{name:path}", self._model),
+                Route("/", self._hello, methods=["HEAD"]),
+                *(Route(f"{root}models", self._models) for root in API),
+                *(Route(f"{root}models/{{name:path}}", self._model) for root in API),
             ],
             exception_handlers={HTTPException: self._refuse},
         )
@@ -46,26 +50,28 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        dialect = DIALECTS[GENERATE.get(scope["path"], "openai-chat")]
-        if (failure := check_origin(scope, self._config.server)) is not None:
-            await respond_error(send, dialect, failure, [])
-        elif scope["path"] in GENERATE:
-            await self._generate(dialect, scope, receive, send)
+        path, query, headers = scope["path"], scope["query_string"].decode("latin-1"), headers_of(scope)
+        found = find_operation(path, query)
+        dialect = found[0] if found else find_dialect(path, query, headers)
+        if (failure := check_origin(scope, self._config.server) or check_credentials(headers, query)) is not None:
+            await respond_error(send, dialect, failure, [], new_id())
+        elif found is not None:
+            await self._generate(dialect, found[1], scope, receive, send)
         else:
-            await self._rest(scope, receive, send)
+            await self._rest({**scope, "telex.dialect": dialect}, receive, send)
 
-    async def _generate(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _generate(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
         id = new_id()
-        headers: Headers = [(b"telex-generation", id.encode())]
+        headers, framing = identify(dialect, id), FRAMINGS[operation.framing]()
         if scope["method"] != "POST":
-            await respond_error(send, dialect, not_allowed(scope["method"], "POST"), [*headers, (b"allow", b"POST")])
+            await respond_error(send, dialect, not_allowed(scope["method"], "POST"), [*headers, (b"allow", b"POST")], id)
             return
         try:
-            generation = await self._accept(id, dialect, scope, receive)
+            generation = await self._accept(id, dialect, operation, scope, receive)
         except ClientLeft:
             return
         if isinstance(generation, Failure):
-            await respond_error(send, dialect, generation, headers)
+            await respond_error(send, dialect, generation, headers, id, framing)
             return
         self.running.add(generation)
         try:
@@ -73,12 +79,16 @@ class Gateway:
         finally:
             self.running.discard(generation)
 
-    async def _accept(self, id: str, dialect: Dialect, scope: Scope, receive: Receive) -> Generation | Failure:
+    async def _accept(self, id: str, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Generation | Failure:
         body = await read_body(scope, receive, self._config.server.body_limit)
         if isinstance(body, Failure):
             return body
-        request = dialect.decode_request(body)
+        request = dialect.decode_request(body, operation, headers_of(scope))
         return await self._engine.begin(id, request) if isinstance(request, Request) else request
+
+    async def _hello(self, request: HttpRequest) -> Response:
+        """Some SDKs look whether anybody is there."""
+        return Response()
 
     async def _health(self, request: HttpRequest) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")
@@ -90,30 +100,36 @@ class Gateway:
 
     async def _models(self, request: HttpRequest) -> Response:
         names = await self._engine.catalog.names()
-        return Response(DIALECTS["openai-chat"].encode_models(names, self._created), media_type="application/json")
+        return Response(dialect_of(request).encode_models(names, self._created), media_type="application/json")
 
     async def _model(self, request: HttpRequest) -> Response:
-        name = request.path_params["name"]
+        name, dialect = request.path_params["name"], dialect_of(request)
         route = await self._engine.catalog.find(name)
         if isinstance(route, Failure):
-            return error_response(route)
+            return error_response(dialect, route)
         owner = dict(await self._engine.catalog.names()).get(name, route.targets[0].provider)
-        return Response(DIALECTS["openai-chat"].encode_model(name, owner, self._created), media_type="application/json")
+        return Response(dialect.encode_model(name, owner, self._created), media_type="application/json")
 
     async def _refuse(self, request: HttpRequest, error: Exception) -> Response:
         """Paths and methods that are not served: in the dialect where SDKs look, else as problem details."""
         assert isinstance(error, HTTPException)
         path, method = request.scope["path"], request.method
-        if path.startswith("/v1/"):
+        if path.startswith(API):
             unknown = Failure("not_found", f"There is no {method} {path} here.", code="unknown_path")
-            return error_response(not_allowed(method, "GET") if error.status_code == 405 else unknown, dict(error.headers or {}))
+            failure = not_allowed(method, "GET") if error.status_code == 405 else unknown
+            return error_response(dialect_of(request), failure, dict(error.headers or {}))
         body = problem(error.status_code, error.detail, f"{method} {path}")
         return Response(body, error.status_code, error.headers, "application/problem+json")
 
 
-def error_response(failure: Failure, headers: dict[str, str] | None = None) -> Response:
+def dialect_of(request: HttpRequest) -> Dialect:
+    dialect: Dialect = request.scope["telex.dialect"]
+    return dialect
+
+
+def error_response(dialect: Dialect, failure: Failure, headers: dict[str, str] | None = None) -> Response:
     more = {k.decode(): v.decode() for k, v in error_headers(failure)}
-    return Response(DIALECTS["openai-chat"].encode_error(failure), failure.http_status, {**more, **(headers or {})}, "application/json")
+    return Response(dialect.encode_error(failure, new_id()), dialect.status_of(failure), {**more, **(headers or {})}, "application/json")
 
 
 def not_allowed(method: str, instead: str) -> Failure:

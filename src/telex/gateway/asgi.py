@@ -9,8 +9,9 @@ from starlette.types import Receive, Scope, Send
 from telex.core import json
 from telex.core.errors import Failure
 from telex.dialects import Dialect
+from telex.dialects.framing import Framing
 
-__all__ = ["Headers", "Receive", "Scope", "Send", "error_headers", "header", "problem", "respond", "respond_error"]
+__all__ = ["Headers", "Receive", "Scope", "Send", "error_headers", "header", "identify", "problem", "respond", "respond_error"]
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -29,8 +30,17 @@ async def respond(send: Send, status: int, body: bytes, headers: Headers, conten
     await send({"type": "http.response.body", "body": body})
 
 
-async def respond_error(send: Send, dialect: Dialect, failure: Failure, headers: Headers) -> None:
-    await respond(send, failure.http_status, dialect.encode_error(failure), [*headers, *error_headers(failure)])
+async def respond_error(
+    send: Send, dialect: Dialect, failure: Failure, headers: Headers, id: str = "", framing: Framing | None = None
+) -> None:
+    body = dialect.encode_error(failure, id)
+    await respond(send, dialect.status_of(failure), framing.error(body) if framing else body, [*headers, *error_headers(failure)])
+
+
+def identify(dialect: Dialect, id: str) -> Headers:
+    """The id of a generation, for people and for the dialect's SDKs."""
+    headers = [(b"telex-generation", id.encode())]
+    return [*headers, (dialect.REQUEST_ID.encode(), id.encode())] if dialect.REQUEST_ID else headers
 
 
 def error_headers(failure: Failure) -> Headers:

@@ -9,14 +9,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from telex.gateway.asgi import Headers, Receive, Send, respond, respond_error
+from telex.dialects.framing import FRAMINGS
+from telex.gateway.asgi import Headers, Receive, Send, identify, respond, respond_error
 from telex.generation.generation import Generation
+
+DROPPED_LIMIT = 1000
+"""Characters of the header that names what was dropped; what goes beyond it is counted."""
 
 KEEP_ALIVE_SECONDS = 15.0
 """Seconds of silence after which an open stream gets a sign of life."""
 
 STREAM_HEADERS: Headers = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
@@ -24,12 +27,11 @@ STREAM_HEADERS: Headers = [
 
 async def deliver(generation: Generation, receive: Receive, send: Send) -> None:
     """Run `generation` for this client."""
-    headers: Headers = [(b"telex-generation", generation.id.encode())]
     async with running(generation, receive):
         if generation.request.stream:
-            await deliver_stream(generation, send, headers)
+            await deliver_stream(generation, send)
         else:
-            await deliver_whole(generation, send, headers)
+            await deliver_whole(generation, send)
 
 
 @asynccontextmanager
@@ -51,38 +53,52 @@ async def running(generation: Generation, receive: Receive) -> AsyncIterator[Non
         await generation.finished()
 
 
-async def deliver_stream(generation: Generation, send: Send, headers: Headers) -> None:
+async def deliver_stream(generation: Generation, send: Send) -> None:
     """Headers go out at the first content or at the gate. Until then a failure is a status, behind them an error in the stream."""
     try:
         async with asyncio.timeout(generation.timeouts.gate):
             await generation.opened()
     except TimeoutError:
         pass
+    headers, framing = head(generation), FRAMINGS[generation.request.framing]()
     if generation.failure is not None and not generation.committed:
-        await respond_error(send, generation.dialect, generation.failure, headers)
+        await respond_error(send, generation.dialect, generation.failure, headers, generation.id, framing)
         return
-    await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS + headers})
+    content_type: Headers = [(b"content-type", framing.content_type)]
+    await send({"type": "http.response.start", "status": 200, "headers": content_type + STREAM_HEADERS + headers})
     log, alive = generation.log, KeepAlive(generation)
     try:
         while True:
             await log.wait()
             if data := log.take():
-                await send({"type": "http.response.body", "body": data, "more_body": True})
+                await send({"type": "http.response.body", "body": framing.feed(data), "more_body": True})
             elif log.closed:
                 break
             elif alive.due():
-                await send({"type": "http.response.body", "body": generation.dialect.KEEP_ALIVE, "more_body": True})
+                await send({"type": "http.response.body", "body": framing.keep_alive(generation.dialect.KEEP_ALIVE), "more_body": True})
     finally:
         alive.cancel()
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": framing.end()})
 
 
-async def deliver_whole(generation: Generation, send: Send, headers: Headers) -> None:
+async def deliver_whole(generation: Generation, send: Send) -> None:
     await generation.finished()
+    headers = head(generation)
     if generation.failure is not None:
-        await respond_error(send, generation.dialect, generation.failure, headers)
+        await respond_error(send, generation.dialect, generation.failure, headers, generation.id)
     else:
         await respond(send, 200, generation.log.take(), [*headers, (b"server-timing", server_timing(generation))])
+
+
+def head(generation: Generation) -> Headers:
+    """Which generation this is, and what of the request its target is not told."""
+    headers, names = identify(generation.dialect, generation.id), ""
+    for number, name in enumerate(generation.dropped):
+        if len(names) + len(name) > DROPPED_LIMIT:
+            names += f", and {len(generation.dropped) - number} more"
+            break
+        names += f", {name}" if names else name
+    return [*headers, (b"telex-dropped", names.encode("ascii", "backslashreplace"))] if names else headers
 
 
 def server_timing(generation: Generation) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from urllib.parse import parse_qs, urlsplit
 
 from telex.config import LOOPBACK, Server
 from telex.core.errors import Failure
@@ -11,6 +12,10 @@ from telex.gateway.asgi import Receive, Scope, header
 
 BODY_SECONDS = 60.0
 """Seconds in which the body of a request must be here."""
+
+
+KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
+"""Headers besides Authorization in which SDKs send a key."""
 
 
 class ClientLeft(Exception):
@@ -35,6 +40,25 @@ def hostname(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The headers by their lower-case names; of several of one name, the values with commas between."""
+    headers: dict[str, str] = {}
+    for key, value in scope["headers"]:
+        name, text = key.decode("latin-1"), value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return headers
+
+
+def check_credentials(headers: Mapping[str, str], query: str) -> Failure | None:
+    """Every SDK sends its key in a header of its own. Two that differ are two callers, and which one is meant can't be known."""
+    said = {headers.get("authorization", "").removeprefix("Bearer ").strip(), *(headers.get(name, "") for name in KEY_HEADERS)}
+    said |= set(parse_qs(query).get("key", ()))
+    if len(said - {""}) > 1:
+        message = f"The request brings different credentials: send one, in Authorization, {', '.join(KEY_HEADERS)} or ?key=."
+        return Failure("bad_request", message, code="conflicting_credentials")
+    return None
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | Failure:

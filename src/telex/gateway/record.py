@@ -26,6 +26,7 @@ def log_generation(generation: Generation) -> None:
         input_tokens=usage.input if usage else None,
         output_tokens=usage.output if usage else None,
         tokens=certainty,
+        dropped=list(generation.dropped),
         attempts=[{"target": t.target, "failure": t.failure, "seconds": t.seconds} for t in generation.tried],
         exc_info=generation.bug,
     )

@@ -10,6 +10,7 @@ from telex.core import sse
 from telex.core.errors import Failure
 from telex.core.events import Event
 from telex.dialects import Dialect, StreamDecoder
+from telex.dialects.translate import Outgoing
 from telex.generation.log import Log
 from telex.generation.output import Output
 from telex.metering.meter import Meter
@@ -26,6 +27,9 @@ REPLY_LIMIT = 64 << 20
 
 HELD_LIMIT = 1 << 20
 """Bytes of frames without content that are held back before the first content."""
+
+FINISHED_SECONDS = 5.0
+"""Seconds of silence after which a reply that lacks nothing but the end of its connection has ended."""
 
 LINGER = 1.0
 """Seconds for the connection of a finished stream to end properly, so that it can be used again."""
@@ -55,6 +59,7 @@ class Attempt:
         self._frames = sse.Decoder()
         self._held: list[bytes] | None = []  # None once committed
         self._passing = False  # committed, and frames go on as they come
+        self._finished = False  # only the end of the connection is missing
         self._body: list[bytes] = []
         self._size = 0
         self._over = False  # nothing that still arrives counts
@@ -63,8 +68,8 @@ class Attempt:
         self._connection: Connection | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def start(self, pool: Pool, endpoint: Endpoint, body: bytes) -> Failure | None:
-        """Send the request and wait for the verdict. When cancelled, the connection is closed at once."""
+    async def start(self, pool: Pool, endpoint: Endpoint, request: Outgoing) -> Failure | None:
+        """Send `request` and wait for the verdict. When cancelled, the connection is closed at once."""
         try:
             connection = pool.take(endpoint.origin) or await pool.open(endpoint.origin, self._timeouts.connect)
             if isinstance(connection, Failure):
@@ -72,7 +77,7 @@ class Attempt:
             self._connection = connection
             self._began = self._last_bytes = self._last_content = self._loop.time()
             self._meter.connected(self._began)
-            connection.send(render_request(endpoint.head, body), self)
+            connection.send(render_request(endpoint.head, request.body, request.headers), self)
             self._watch()
             return await self.verdict
         except asyncio.CancelledError:
@@ -82,7 +87,7 @@ class Attempt:
     def commit(self) -> None:
         """From now on frames go to the log, those held back first."""
         held, self._held = self._held or [], None
-        self._passing = self._output.passes
+        self._passing = self._output.follows
         self._write(held)
 
     def abort(self) -> None:
@@ -116,7 +121,7 @@ class Attempt:
                 # one more frame like the last, as nearly every read of a long stream is
                 self._last_content = now
                 self._meter.content(len(event.text), now)
-                if self._log.append([data]):
+                if self._log.append(self._output.glance(data, event)):
                     self._pause()
             else:
                 self._read(data, now)
@@ -191,7 +196,8 @@ class Attempt:
             self._fail(too_long())
         elif decoder.ended:
             self._close(events[-1])
-        elif first:
+        elif first or decoder.finished is not self._finished:
+            self._finished = decoder.finished
             self._rewatch()
 
     def _close(self, last: Event) -> None:
@@ -225,6 +231,7 @@ class Attempt:
         self._take(self._frames.end(), self._loop.time())
         if not self._decoder.ended:
             events: list[Event] = [failure] if failure else self._decoder.end()
+            self._meter.feed(events, self._loop.time())
             self._write(self._output.frame(b"", events))
             self._close(events[-1])
 
@@ -266,7 +273,9 @@ class Attempt:
         """One timer for all clocks: it looks when the earliest could be over, and again if life was seen since."""
         now = self._loop.time()
         which, limit, due = min(self._clocks(), key=lambda clock: clock[2])
-        if now >= due:
+        if now >= due and which == "finished":
+            self._close_stream(None)
+        elif now >= due:
             waited = f"The provider took longer than {limit:g} s (timeouts.{which})."
             self._fail(Failure("timeout", waited, code=which))
         else:
@@ -289,6 +298,8 @@ class Attempt:
             clocks.append(("first_byte", limits.first_byte, self._began + limits.first_byte))
         else:
             clocks.append(("idle", limits.idle, self._last_bytes + limits.idle))
+        if self._finished:
+            clocks.append(("finished", FINISHED_SECONDS, self._last_bytes + FINISHED_SECONDS))
         if self.verdict.done():
             clocks.append(("content_idle", limits.content_idle, self._last_content + limits.content_idle))
         else:

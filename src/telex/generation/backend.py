@@ -22,6 +22,9 @@ FRESH_SECONDS = 300.0
 FAILED_SECONDS = 15.0
 """Seconds for which one that could not be had is not asked for again."""
 
+ENDPOINTS = 1000
+"""How many are remembered: in some dialects a path names a model, and names come from clients."""
+
 EMBEDDED = "smollm2-135m"
 """The one model that the embedded provider has."""
 
@@ -35,9 +38,10 @@ class Backend:
         self._key = read_key(provider)
         self._local = local
         try:
-            self._endpoint = None if provider.embedded else self._generate_at(provider.base_url, self._key)
+            self._generate_at("/", provider.base_url or "http://127.0.0.1", self._key)
         except ValueError as error:
             raise ConfigError(f"The provider '{name}' can't be called: {error}.") from None
+        self._endpoints: dict[str, Endpoint] = {}
         self._models: list[str] | Failure = []
         self._stale = float("-inf")  # when the list is to be asked for again
         self._listing = asyncio.Lock()
@@ -46,22 +50,29 @@ class Backend:
     def dialect(self) -> Dialect:
         return DIALECTS[self.provider.dialect]
 
-    async def endpoint(self) -> Endpoint | Failure:
+    async def endpoint(self, path: str) -> Endpoint | Failure:
         """Where to ask for a generation; of the embedded model, as soon as it is loaded."""
-        if self._endpoint is not None:
-            return self._endpoint
-        try:
-            local = await self._local.ready()
-        except LocalModelError as error:
-            return Failure("overloaded", str(error))
-        return self._generate_at(local.base_url, Secret(local.api_key))
+        if (endpoint := self._endpoints.get(path)) is not None:
+            return endpoint
+        if self.provider.embedded:
+            try:
+                local = await self._local.ready()
+            except LocalModelError as error:
+                return Failure("overloaded", str(error))
+            return self._generate_at(path, local.base_url, Secret(local.api_key))
+        if len(self._endpoints) >= ENDPOINTS:
+            self._endpoints.clear()
+        endpoint = self._endpoints[path] = self._generate_at(path, self.provider.base_url, self._key)
+        return endpoint
 
-    def _generate_at(self, base_url: str, key: Secret | None) -> Endpoint:
-        headers = {**self._auth(key), "content-type": "application/json"}
-        return make_endpoint("POST", base_url, self.dialect.GENERATE, headers)
+    def _generate_at(self, path: str, base_url: str, key: Secret | None) -> Endpoint:
+        return make_endpoint("POST", base_url, path, {**self._auth(key), "content-type": "application/json"})
 
     def _auth(self, key: Secret | None) -> dict[str, str]:
-        return self.dialect.auth_headers(key.reveal()) if key else {}
+        if key is None:
+            return {}
+        form = self.provider.auth or self.dialect.AUTH
+        return {"authorization": f"Bearer {key.reveal()}"} if form == "bearer" else {form: key.reveal()}
 
     async def models(self, pool: Pool) -> list[str] | Failure:
         """The models that the provider lists, asked for again when the list is no longer fresh."""
@@ -75,7 +86,8 @@ class Backend:
             return self._models
 
     async def _list(self, pool: Pool) -> list[str] | Failure:
-        where = make_endpoint("GET", self.provider.base_url, self.dialect.MODELS, self._auth(self._key))
+        headers = {**self._auth(self._key), **self.dialect.request_headers(None)}
+        where = make_endpoint("GET", self.provider.base_url, self.dialect.MODELS, headers)
         answer = await fetch(pool, where, b"", LIST_SECONDS)
         if isinstance(answer, Failure):
             return answer

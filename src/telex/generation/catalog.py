@@ -15,12 +15,13 @@ from telex.upstream.pool import Pool
 
 
 class Route(Struct, frozen=True):
-    """What a model name means."""
+    """What a model name means. `strict`: nothing of a request may be dropped."""
 
     model: str
     targets: tuple[Target, ...]
     timeouts: Timeouts
     retries: int = 1
+    strict: bool = False
 
 
 class Catalog:
@@ -35,7 +36,7 @@ class Catalog:
         """The route of a model: as configured, as `local`, as `provider/model`, or as what exactly one provider lists."""
         if (model := self._config.models.get(name)) is not None:
             targets = tuple(sorted(model.targets, key=lambda target: target.tier))
-            return Route(name, targets, self._config.model_timeouts(model), model.retries)
+            return Route(name, targets, self._config.model_timeouts(model), model.retries, model.unsupported == "refuse")
         if (backend := self.backends.get(name)) is not None and backend.provider.embedded:
             return self._direct(name, name, EMBEDDED)
         provider, slash, model_name = name.partition("/")

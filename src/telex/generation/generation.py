@@ -14,6 +14,7 @@ from telex.config import Target, Timeouts
 from telex.core.errors import Ending, Failure
 from telex.core.messages import Request
 from telex.dialects import DIALECTS, Dialect
+from telex.dialects.translate import Manner, Outgoing, address
 from telex.generation.attempt import Attempt
 from telex.generation.backend import Backend
 from telex.generation.catalog import Route
@@ -41,7 +42,8 @@ class Tried(Struct, frozen=True):
 class Generation:
     """Runs once, from `start`. `log` has what the reader gets; `failure` says, once `ended`, why it was not complete.
 
-    `committed`: the first content is there, so the reader's headers may say 200.
+    `committed`: the first content is there, so the reader's headers may say 200. `dropped`: fields of the request that the target which
+    was asked last is not told.
     """
 
     def __init__(self, id: str, request: Request, route: Route, backends: dict[str, Backend], pool: Pool, on_end: OnEnd) -> None:
@@ -51,6 +53,7 @@ class Generation:
         self.committed = False
         self.failure: Failure | None = None
         self.tried: list[Tried] = []
+        self.dropped: tuple[str, ...] = ()
         self.bug: Exception | None = None
         self.route = route
         self._backends = backends
@@ -146,17 +149,25 @@ class Generation:
 
     async def _try(self, target: Target) -> tuple[Attempt | None, Failure | None]:
         backend = self._backends[target.provider]
+        stream = self.request.stream or (target.whole or backend.provider.whole) == "stream"
+        outgoing = self._address(backend, target, stream)
+        if isinstance(outgoing, Failure):
+            return None, outgoing
+        self.dropped = outgoing.dropped
         try:
             async with asyncio.timeout_at(self._began + self.timeouts.total):
-                endpoint = await backend.endpoint()
+                endpoint = await backend.endpoint(outgoing.path)
         except TimeoutError:
             return None, Failure("timeout", f"'{target.provider}' was not ready within {self.timeouts.total:g} s.", code="total")
         if isinstance(endpoint, Failure):
             return None, endpoint
-        stream = self.request.stream or (target.whole or backend.provider.whole) == "stream"
-        body = backend.dialect.encode_request(self.request, target.model, stream, backend.provider.always if stream else {})
         attempt = self._make_attempt(backend, stream)
-        return attempt, await attempt.start(self._pool, endpoint, body)
+        return attempt, await attempt.start(self._pool, endpoint, outgoing)
+
+    def _address(self, backend: Backend, target: Target, stream: bool) -> Outgoing | Failure:
+        provider = backend.provider
+        manner = Manner(provider.quirks, provider.defaults, provider.always if stream else {})
+        return address(self.request, backend.dialect, target.model, stream, manner, self.route.strict)
 
     def _make_attempt(self, backend: Backend, stream: bool) -> Attempt:
         self.meter = Meter(self.request, self._began)  # what a failed attempt said counts for nothing
@@ -189,6 +200,6 @@ class Generation:
         self.failure = failure
         self.meter.end(self._loop.time())
         if failure is not None and self.request.stream:
-            self.log.append(self.dialect.Encoder().feed(failure))
+            self.log.append(self.dialect.Encoder(id=self.id).feed(failure))
         self.log.close()
         self._on_end(self)

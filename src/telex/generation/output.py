@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from telex.core.errors import Failure
-from telex.core.events import Done, Event, Extra, Progress, Start
+from telex.core.events import Done, Event, Extra, PartDelta, Progress, Start
 from telex.core.fold import Folder
 from telex.core.messages import Usage
 from telex.dialects import Dialect
@@ -16,15 +16,17 @@ ABOUT_REPLY = frozenset({Start, Extra, Usage, Progress})
 
 
 class Output(Protocol):
-    """`frame`: what one frame of a stream, with its events, becomes. `body`: the same of a whole reply.
+    """`frame`: what one frame of a stream, with its events, becomes; its bytes are empty where the end of the connection said something.
+    `glance`: the same of a frame that is one piece of text. `body`: of a whole reply.
 
-    `passes`: frames with nothing but text become what they are. `kept`: bytes that are kept until the end.
+    `follows`: each frame becomes something at once. `kept`: bytes that are kept until the end.
     """
 
-    passes: bool
+    follows: bool
     kept: int
 
     def frame(self, raw: bytes, events: list[Event]) -> list[bytes]: ...
+    def glance(self, raw: bytes, event: PartDelta) -> list[bytes]: ...
     def body(self, raw: bytes, events: list[Event]) -> list[bytes]: ...
 
 
@@ -32,25 +34,37 @@ class StreamOutput:
     """Frames for a reader who follows.
 
     `verbatim`: both sides speak one dialect, so frames pass byte for byte. Not so pass: usage and progress that Telex asked for
-    and the reader did not, the terminator and errors, which take the form that the official SDKs understand.
+    and the reader did not, and errors, which take the form that the official SDKs understand.
     """
 
+    follows = True
+
     def __init__(self, dialect: Dialect, verbatim: bool, include_usage: bool, id: str, created: int) -> None:
-        self.passes = verbatim
+        self._verbatim = verbatim
         self.kept = 0
+        self._dialect = dialect
         self._encoder = dialect.Encoder(include_usage, id, created)
         self._include_usage = include_usage
 
     def frame(self, raw: bytes, events: list[Event]) -> list[bytes]:
-        if not self.passes:
+        if not self._verbatim:
             return self._encode(events)
         for event in events:
             if type(event) not in ABOUT_REPLY or (isinstance(event, Extra) and event.choice >= 0):
-                return self._encode(events[-1:]) if isinstance(events[-1], (Done, Failure)) else [raw]
+                return self._pass(raw, events[-1])
         return [] if any(map(self._unasked, events)) else [raw]
+
+    def glance(self, raw: bytes, event: PartDelta) -> list[bytes]:
+        return [raw] if self._verbatim else self._encoder.feed(event)
 
     def body(self, raw: bytes, events: list[Event]) -> list[bytes]:
         return self._encode(events)
+
+    def _pass(self, raw: bytes, last: Event) -> list[bytes]:
+        if isinstance(last, Failure):
+            return []
+        frame = raw or (self._dialect.TERMINATOR if isinstance(last, Done) else b"")
+        return [frame] if frame else []
 
     def _encode(self, events: Iterable[Event]) -> list[bytes]:
         return [frame for event in events if not isinstance(event, Failure) for frame in self._encoder.feed(event)]
@@ -62,7 +76,7 @@ class StreamOutput:
 class WholeOutput:
     """One body for a reader who waits, folded from whatever came. A reply that did not complete has none."""
 
-    passes = False
+    follows = False
 
     def __init__(self, dialect: Dialect, verbatim: bool) -> None:
         self._dialect = dialect
@@ -75,6 +89,9 @@ class WholeOutput:
         for event in events:
             self._folder.feed(event)
         return [self._dialect.encode_reply(self._folder.reply())] if events and isinstance(events[-1], Done) else []
+
+    def glance(self, raw: bytes, event: PartDelta) -> list[bytes]:
+        return self.frame(raw, [event])
 
     def body(self, raw: bytes, events: list[Event]) -> list[bytes]:
         return [raw] if self._verbatim else self.frame(raw, events)

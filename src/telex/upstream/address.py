@@ -59,12 +59,17 @@ def render_head(method: str, origin: Origin, path: str, headers: Mapping[str, st
     if FORBIDDEN.search(method + path) or " " in method + path:
         raise ValueError("the request line holds characters that it may not")
     fields = {"host": origin.authority, "accept-encoding": "identity", "user-agent": "telex", **headers}
+    return f"{method} {path} HTTP/1.1\r\n".encode("ascii") + render_fields(fields)
+
+
+def render_request(head: bytes, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
+    """`headers`: of this request alone, checked as those of the head are."""
+    return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, render_fields(headers) if headers else b"", len(body), body)
+
+
+def render_fields(fields: Mapping[str, str]) -> bytes:
+    """Raises `ValueError` for anything that could become a header of its own."""
     for name, value in fields.items():
         if FORBIDDEN.search(name + value) or not value.isascii():
             raise ValueError(f"the header {name!r} holds characters that no header may")
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
-    return ("\r\n".join(lines) + "\r\n").encode("ascii")
-
-
-def render_request(head: bytes, body: bytes) -> bytes:
-    return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+    return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode("ascii")

@@ -53,7 +53,7 @@ def test_usage_comes_when_it_is_asked_for(asked: bool) -> None:
 
 def test_replies_and_events_of_the_core_are_played() -> None:
     call = Part("tool_call", '{"city":"Oslo"}', "call_1", "weather", "function")
-    whole = Reply("id", "any", 1, (Choice(0, (call,), Finish(0, "tool_calls", "tool_calls")),))
+    whole = Reply("id", "any", 1, (Choice(0, (call,), Finish(0, "tool_calls", "tool_calls")),), dialect="openai-chat")
     assert decoded(play(reply(whole)).body) == whole
     events: list[Event] = [Start("id", "any", 1), PartStart(0, 0, "text"), PartEnd(0, 0), Finish(0, "stop", "stop"), Done()]
     assert decoded(play(perform(events)).body).ending == "complete"

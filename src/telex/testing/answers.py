@@ -10,12 +10,13 @@ from msgspec import Struct
 from telex.core import json
 from telex.core.events import Done, Event, PartDelta, PartEnd, PartStart, Start
 from telex.core.fold import fold, unfold
-from telex.core.messages import Finish, Reason, Reply, Usage
-from telex.dialects import DIALECTS, Dialect
+from telex.core.messages import Fields, Finish, Reason, Reply, Usage
+from telex.dialects import DIALECTS
+from telex.dialects.paths import find_dialect
 from telex.testing.call import Call
 from telex.testing.script import Head, Play, Pour, Script, Send, Step, Wait
 
-ID = "chatcmpl-scripted"
+ID = "scripted-1"
 CREATED = 1_700_000_000
 """Seconds since 1970: the same in every answer, so that answers can be compared."""
 
@@ -37,29 +38,22 @@ class Rendering(Struct, frozen=True):
 
 
 def render(events: Iterable[Event], call: Call, dialect: str = "") -> Rendering:
-    """`events` as the call's dialect (or the one named) writes them, with the usage that it asked for."""
-    codec, events = codec_of(call, dialect), list(events)
+    """`events` as the call's dialect (or the one named) writes them; with usage, where that must be asked for, if it was."""
+    codec, events = DIALECTS[dialect] if dialect else call.dialect, list(events)
     options = call.field("stream_options")
-    encoder = codec.Encoder(include_usage=isinstance(options, dict) and options.get("include_usage") is True)
+    asked = codec.NAME != "openai-chat" or (isinstance(options, dict) and options.get("include_usage") is True)
+    encoder = codec.Encoder(include_usage=asked)
     return Rendering(call.wants_stream, events, [encoder.feed(event) for event in events], codec.encode_reply(fold(events)))
-
-
-def codec_of(call: Call, dialect: str = "") -> Dialect:
-    """The dialect that serves the call's path; the first of the table for paths that none serves."""
-    if dialect:
-        return DIALECTS[dialect]
-    path = call.path.partition("?")[0]
-    return next((codec for codec in DIALECTS.values() if path.endswith(codec.GENERATE)), next(iter(DIALECTS.values())))
 
 
 def words(call: Call, *texts: str, usage: Usage | None = None, reason: Reason = "stop") -> list[Event]:
     """A model's saying `texts`, one delta each; tokens are counted as one a delta unless `usage` says otherwise."""
     return [
-        Start(ID, str(call.field("model", "scripted")), CREATED),
+        Start(ID, call.model, CREATED),
         PartStart(0, 0, "text"),
         *(PartDelta(0, 0, text) for text in texts),
         PartEnd(0, 0),
-        Finish(0, reason, reason),
+        Finish(0, reason),
         usage or Usage(input=7, output=len(texts)),
         Done(),
     ]
@@ -118,10 +112,11 @@ def pour(size: int, piece: int = 4096, dialect: str = "") -> Play:
     return play
 
 
-def status(code: int, body: Any = None, headers: Iterable[tuple[str, str]] = ()) -> Script:
-    """Answer with a status. `body`: bytes as they are, text as plain text, the rest as JSON; by default an error that fits the code."""
+def status(code: int, body: Any = None, headers: Iterable[tuple[str, str]] = ()) -> Play:
+    """Answer with a status. `body`: bytes as they are, text as plain text, the rest as JSON; by default an error that fits the code and
+    the call's dialect."""
     if body is None:
-        body = {"error": {"message": f"Scripted {code}.", "type": ERROR_TYPES.get(code, "server_error"), "param": None, "code": None}}
+        return lambda call: status(code, error(call, code, f"Scripted {code}."), headers)
     kind = () if isinstance(body, bytes) else (("content-type", "text/plain"),) if isinstance(body, str) else JSON
     data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.encode(body)
     pairs = tuple(headers)
@@ -130,22 +125,51 @@ def status(code: int, body: Any = None, headers: Iterable[tuple[str, str]] = ())
     return Head(code, (*kind, *pairs), "length"), Send(data)
 
 
-ERROR_TYPES = {
+def error(call: Call, code: int, message: str, name: str | None = None) -> Fields:
+    """The body of an error as the call's dialect writes it. `name`: its code, where the dialect has codes."""
+    match call.dialect.NAME:
+        case "anthropic":
+            return {"type": "error", "error": {"type": ANTHROPIC_TYPES.get(code, "api_error"), "message": message}, "request_id": "req_1"}
+        case "gemini":
+            return {"error": {"code": code, "message": message, "status": GOOGLE_STATUSES.get(code, "INTERNAL")}}
+    type = OPENAI_TYPES.get(code, "invalid_request_error" if code < 500 else "server_error")
+    return {"error": {"message": message, "type": type, "param": None, "code": name}}
+
+
+OPENAI_TYPES = {429: "rate_limit_error", 503: "service_unavailable_error", 529: "overloaded_error"}
+ANTHROPIC_TYPES = {
     400: "invalid_request_error",
-    401: "invalid_request_error",
-    403: "invalid_request_error",
-    404: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
     422: "invalid_request_error",
     429: "rate_limit_error",
-    503: "service_unavailable_error",
+    504: "timeout_error",
     529: "overloaded_error",
+}
+GOOGLE_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    422: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+    529: "UNAVAILABLE",
 }
 
 
-def model_list(*names: str) -> Script:
-    """The answer to `GET /models`, as OpenAI writes it."""
-    data = [{"id": name, "object": "model", "created": CREATED, "owned_by": "scripted"} for name in names]
-    return status(200, {"object": "list", "data": data})
+def model_list(*names: str) -> Play:
+    """The answer to `GET /models`, in the dialect of whoever asks."""
+
+    def play(call: Call) -> Script:
+        path, _, query = call.path.partition("?")
+        dialect = find_dialect(path, query, call.headers)
+        return Head(200, JSON, "length"), Send(dialect.encode_models([(name, "scripted") for name in names], CREATED))
+
+    return play
 
 
 def stream(steps: Iterable[Step]) -> Script:

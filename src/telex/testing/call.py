@@ -8,8 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from telex.core import json
+from telex.dialects import DIALECTS, Dialect
+from telex.dialects.operation import GENERATE, Operation
+from telex.dialects.paths import find_operation
 
 Mark = Literal["complete", "first_byte", "last_byte", "left_at", "finished"]
 
@@ -141,9 +145,30 @@ class Call:
         return json.decode(self.body)
 
     @property
+    def operation(self) -> tuple[Dialect, Operation]:
+        """The dialect that serves the path, whatever base URL it stands behind, and what it asks for; the first one for paths that none
+        serves."""
+        path, _, query = self.path.partition("?")
+        path = unquote(path)
+        places = [place for place, character in enumerate(path) if character == "/"]
+        for candidate in (path, *(f"/v1{path[place:]}" for place in places)):
+            if (found := find_operation(candidate, query)) is not None:
+                return found
+        return next(iter(DIALECTS.values())), GENERATE
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.operation[0]
+
+    @property
     def wants_stream(self) -> bool:
-        """Whether the request asked for a stream (`"stream": true`)."""
-        return self.field("stream", False) is True
+        """Whether the request asked for a stream, in its body (`"stream": true`) or by its path."""
+        return self.operation[1].stream or self.field("stream", False) is True
+
+    @property
+    def model(self) -> str:
+        """The model that it asked for, as its body or its path names it."""
+        return self.operation[1].model or str(self.field("model", "scripted"))
 
     @property
     def lists_models(self) -> bool:

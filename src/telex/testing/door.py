@@ -60,6 +60,7 @@ class Door:
         except OSError:  # gone already
             return
         peer.setblocking(False)
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it only where a socket names its protocol
         greeting = asyncio.get_running_loop().create_task(self._greet(peer, connect))
         self._greetings.add(greeting)
         greeting.add_done_callback(self._greetings.discard)

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from telex.core.errors import Failure
 from telex.core.events import Done
-from telex.testing.answers import JSON, codec_of, perform, render, say, status, stream, whole, words
+from telex.testing.answers import JSON, error, perform, render, say, status, stream, whole, words
 from telex.testing.call import Call
 from telex.testing.script import Beat, Close, Hang, Head, Play, Refuse, Reset, Script, Send, Stall
 
@@ -79,23 +79,28 @@ def headers_never_come() -> Script:
     return (Stall(),)
 
 
-def rate_limited(retry_after: float | None = 1) -> Script:
+def rate_limited(retry_after: float | None = 1) -> Play:
     """429; without `retry_after` there is no word about when to come back."""
     return status(429, headers=() if retry_after is None else (("retry-after", f"{retry_after:g}"),))
 
 
-def context_too_long() -> Script:
-    message = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens."
-    error = {"message": message, "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}
-    return status(400, {"error": error})
+TOO_LONG = {
+    "anthropic": "prompt is too long: 9001 tokens > 8192 maximum",
+    "gemini": "The input token count (9001) exceeds the maximum number of tokens allowed (8192).",
+}
 
 
-def html() -> Script:
+def context_too_long() -> Play:
+    usual = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens."
+    return lambda call: status(400, error(call, 400, TOO_LONG.get(call.dialect.NAME, usual), "context_length_exceeded"))
+
+
+def html() -> Play:
     """A page where JSON or a stream was due, with status 200."""
     return status(200, b"<!doctype html><title>Welcome to nginx!</title>", (("content-type", "text/html"),))
 
 
-def redirect(location: str = "http://192.0.2.1/v1/chat/completions", code: int = 307) -> Script:
+def redirect(location: str = "http://192.0.2.1/v1/chat/completions", code: int = 307) -> Play:
     return status(code, b"", (("location", location),))
 
 
@@ -111,9 +116,9 @@ def error_mid_stream(after: int = 3, ended: bool = False) -> Play:
     """An error after `after` frames; `ended`: with the terminator behind it, as some servers do."""
 
     def play(call: Call) -> Script:
-        good, error = render(words(call, *TEXT), call), render([FAILURE], call)
+        good, broke = render(words(call, *TEXT), call), render([FAILURE], call)
         ending = render([Done()], call).flat if ended else []
-        return stream(sent(good.flat[:after] + error.flat + ending)) if good.stream else whole(error.body)
+        return stream(sent(good.flat[:after] + broke.flat + ending)) if good.stream else whole(broke.body)
 
     return play
 
@@ -217,7 +222,7 @@ def only_keep_alives(gap: float = 0.05) -> Play:
 
     def play(call: Call) -> Script:
         if call.wants_stream:
-            return stream([Beat(codec_of(call).KEEP_ALIVE, gap)])
+            return stream([Beat(call.dialect.KEEP_ALIVE, gap)])
         return Head(200, JSON), Beat(b"\n", gap)
 
     return play

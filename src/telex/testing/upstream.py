@@ -151,7 +151,7 @@ class ScriptedUpstream:
 
     def _choose(self, call: Call) -> Script:
         if call.lists_models:
-            return self._listing
+            return resolve(self._listing, call)
         with self._journal.change():
             play = self._plays.popleft() if len(self._plays) > 1 else self._plays[0]
         return resolve(play, call)

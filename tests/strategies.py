@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from itertools import pairwise
 
 from hypothesis import strategies as st
 
 from telex.core.errors import CONSEQUENCES, Failure
-from telex.core.messages import Choice, Finish, Format, Message, Part, Reply, Request, Tool, Usage
+from telex.core.messages import Choice, Citation, Finish, Format, Message, Part, Reply, Request, Token, Tool, ToolChoice, Usage
+from telex.dialects.failures import TOO_LONG
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 names = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 tokens = st.integers(0, 10**6)
 
 
-def part(kind: str) -> st.SearchStrategy[Part]:
+ARGUMENTS = ("{}", '{"a":1}', '{"q":"é\\n"}')
+FINISHES: dict[str, dict[str, str]] = {
+    "openai-chat": {"stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls"},
+    "anthropic": {"stop": "end_turn", "length": "max_tokens", "refusal": "refusal", "tool_calls": "tool_use"},
+    "gemini": {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "tool_calls": "STOP"},
+}
+"""What a reply of each dialect says about its end, by the reason that it means."""
+
+
+def part(kind: str, dialect: str = "openai-chat") -> st.SearchStrategy[Part]:
     match kind:
         case "tool_call":
-            arguments = st.sampled_from(["", "{}", '{"a":1}', '{"q":"é\\n"}', '{"cut'])
+            broken = ("", '{"cut') if dialect == "openai-chat" else ()
+            arguments = st.sampled_from([*ARGUMENTS, *broken])
             return st.builds(lambda a, i, n: Part("tool_call", a, i, n, "function"), arguments, names, names)
         case "reasoning":
-            return words.map(lambda text: Part("reasoning", text, name="reasoning_content"))
+            name = "reasoning_content" if dialect == "openai-chat" else ""
+            return words.map(lambda text: Part("reasoning", text, name=name))
     return words.map(lambda text: Part(kind, text))  # type: ignore[arg-type]
 
 
 @st.composite
-def choices(draw: st.DrawFn, index: int) -> Choice:
-    kinds = [kind for kind in ("reasoning", "text", "refusal") if draw(st.booleans())]
-    parts = [draw(part(kind)) for kind in kinds] + draw(st.lists(part("tool_call"), max_size=3))
-    reason = "tool_calls" if any(p.kind == "tool_call" for p in parts) else draw(st.sampled_from(["stop", "length", "content_filter"]))
-    return Choice(index, tuple(parts), Finish(index, reason, reason))  # type: ignore[arg-type]
+def choices(draw: st.DrawFn, index: int, dialect: str = "openai-chat") -> Choice:
+    """`dialect`: whose words and shapes."""
+    refusals = ("refusal",) if dialect == "openai-chat" else ()
+    kinds = [kind for kind in ("reasoning", "text", *refusals) if draw(st.booleans())]
+    parts = [draw(part(kind, dialect)) for kind in kinds]
+    parts += draw(st.lists(part("tool_call", dialect), max_size=3, unique_by=lambda call: call.id))
+    called = any(p.kind == "tool_call" for p in parts)
+    reason = "tool_calls" if called else draw(st.sampled_from([word for word in FINISHES[dialect] if word != "tool_calls"]))
+    return Choice(index, tuple(parts), Finish(index, reason, FINISHES[dialect][reason]))  # type: ignore[arg-type]
 
 
 usages = st.builds(lambda i, o, c, r: Usage(i + c, o + r, c, 0, r), tokens, tokens, tokens, tokens)
-failures = st.builds(lambda message: Failure("upstream_error", message, type="server_error", code="boom"), words)
+plain_words = words.filter(lambda text: not any(phrase in text.lower() for phrase in TOO_LONG))
+failures = st.builds(lambda message: Failure("upstream_error", message, type="server_error", code="boom"), plain_words)
 
 
 @st.composite
-def replies(draw: st.DrawFn) -> Reply:
-    several = tuple(draw(choices(index)) for index in range(draw(st.integers(1, 3))))
-    return Reply("gen-1", "model-1", 1700000000, several, draw(st.none() | usages))
+def replies(draw: st.DrawFn, dialect: str = "openai-chat") -> Reply:
+    """Complete replies that a dialect can say exactly as they are."""
+    most = 1 if dialect == "anthropic" else 3
+    several = tuple(draw(choices(index, dialect)) for index in range(draw(st.integers(1, most))))
+    created = 1_700_000_000 if dialect == "openai-chat" else 0
+    usage = draw(usages if dialect == "anthropic" else st.none() | usages)
+    return Reply("gen-1", "model-1", created, several, usage, dialect=dialect)
 
 
 def cuts(data: bytes) -> st.SearchStrategy[list[int]]:
@@ -61,11 +83,23 @@ extras = st.dictionaries(names.map("x_{}".format), json_values, max_size=2)
 anything_failed = st.builds(Failure, st.sampled_from(list(CONSEQUENCES)), words, names, names, names)
 
 
+dialects = st.sampled_from(["", "openai-chat", "anthropic", "gemini"])
+citations = st.builds(Citation, words, words, tokens, tokens, st.just("") | words, dialects, extras)
+bare_tokens = st.builds(Token, words, st.floats(-20, 0), st.none() | st.lists(st.integers(0, 255), max_size=3).map(tuple))
+logprobs = st.lists(
+    st.builds(lambda one, top: Token(one.text, one.logprob, one.bytes, tuple(top)), bare_tokens, st.lists(bare_tokens, max_size=2)),
+    max_size=2,
+).map(tuple)
+
+
 def any_part() -> st.SearchStrategy[Part]:
     """A part as any dialect may make one for a reply, not only those that some dialect can say."""
     kinds = st.sampled_from(["text", "reasoning", "refusal", "tool_call", "audio", "opaque"])
     text = st.just("") | words
-    return st.builds(lambda k, t, i, n, d, s: Part(k, t, i, n, data=d, signature=s), kinds, text, text, text, text, text)
+    return st.builds(
+        lambda k, t, i, n, d, s, c, w, e: Part(k, t, i, n, data=d, signature=s, citations=tuple(c), dialect=w, extra=e),
+        kinds, text, text, text, text, text, st.lists(citations, max_size=2), dialects, extras,
+    )  # fmt: skip
 
 
 @st.composite
@@ -75,9 +109,13 @@ def any_replies(draw: st.DrawFn) -> Reply:
     for index in sorted(draw(st.sets(st.integers(0, 5), max_size=3))):
         parts = tuple(draw(st.lists(any_part(), max_size=3)))
         finish = draw(st.none() | st.builds(Finish, st.just(index), st.sampled_from(["stop", "length"]), names))
-        several.append(Choice(index, parts, finish, draw(extras)))
+        several.append(Choice(index, parts, finish, draw(logprobs), draw(logprobs), draw(extras)))
     usage = draw(st.none() | st.builds(Usage, tokens, tokens, tokens, tokens, tokens, extras))
-    return Reply(draw(words), draw(words), draw(tokens), tuple(several), usage, draw(st.none() | anything_failed), draw(extras))
+    failure = draw(st.none() | anything_failed)
+    return Reply(draw(words), draw(words), draw(tokens), tuple(several), usage, failure, draw(dialects), draw(extras))
+
+
+base64 = st.binary(min_size=1, max_size=9).map(lambda data: b2a_base64(data, newline=False).decode())
 
 
 def sent_part() -> st.SearchStrategy[Part]:
@@ -85,11 +123,11 @@ def sent_part() -> st.SearchStrategy[Part]:
     return st.one_of(
         words.map(lambda text: Part("text", text)),
         names.map(lambda name: Part("image", url=f"https://example.com/{name}.png")),
-        names.map(lambda data: Part("image", data=data, media_type="image/png", extra={"detail": "low"})),
-        names.map(lambda data: Part("audio", data=data, media_type="audio/wav")),
+        base64.map(lambda data: Part("image", data=data, media_type="image/png", dialect="openai-chat", extra={"detail": "low"})),
+        base64.map(lambda data: Part("audio", data=data, media_type="audio/wav")),
         names.map(lambda name: Part("file", id=name)),
         names.map(lambda name: Part("file", name=name, data="AAAA", media_type="application/pdf")),
-        json_values.map(lambda value: Part("opaque", extra={"type": "hologram", "value": value})),
+        json_values.map(lambda value: Part("opaque", tool="hologram", dialect="openai-chat", extra={"type": "hologram", "value": value})),
     )
 
 
@@ -97,8 +135,9 @@ def sent_messages() -> st.SearchStrategy[Message]:
     said = st.lists(words.map(lambda text: Part("text", text)), max_size=2)
     calls = st.lists(part("tool_call") | st.builds(lambda i, n: Part("tool_call", "x", i, n, "custom"), names, names), max_size=2)
     thought, refused = st.lists(part("reasoning"), max_size=1), st.lists(part("refusal"), max_size=1)
-    result = st.builds(lambda i, inside: Part("tool_result", id=i, parts=tuple(inside)), names, said)
-    legacy = st.builds(lambda n, inside: Part("tool_result", name=n, tool="legacy", parts=tuple(inside)), names, said)
+    found = st.lists(words.map(lambda text: Part("text", text)), min_size=1, max_size=2)
+    result = st.builds(lambda i, inside: Part("tool_result", id=i, parts=tuple(inside)), names, found)
+    legacy = st.builds(lambda n, inside: Part("tool_result", name=n, tool="legacy", parts=tuple(inside)), names, found)
     return st.one_of(
         st.builds(
             lambda role, parts, name: Message(role, tuple(parts), name),
@@ -120,6 +159,24 @@ formats = st.builds(Format, st.sampled_from(["text", "json"])) | st.builds(
 )
 
 
+tool_choices = st.one_of(
+    st.builds(ToolChoice, st.sampled_from(["auto", "none", "required"])),
+    st.builds(ToolChoice, st.sampled_from(["auto", "required"]), st.lists(names, min_size=1, max_size=2).map(tuple)),
+)
+
+
+def answerable(messages: list[Message]) -> tuple[Message, ...]:
+    """The same, each tool result behind the call that it answers."""
+    whole: list[Message] = []
+    for message in messages:
+        if message.role == "tool":
+            [result] = message.parts
+            call = Part("tool_call", "{}", result.id, result.name or "f", result.tool or "function")
+            whole.append(Message("assistant", (call,)))
+        whole.append(message)
+    return tuple(whole)
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     """What a caller may ask for, free of any dialect."""
@@ -127,9 +184,9 @@ def requests(draw: st.DrawFn) -> Request:
     numbers = st.none() | st.floats(0, 2)
     return Request(
         model=draw(words),
-        messages=tuple(draw(st.lists(sent_messages(), min_size=1, max_size=3))),
+        messages=answerable(draw(st.lists(sent_messages(), min_size=1, max_size=3))),
         tools=tuple(draw(st.lists(tools, max_size=2))),
-        tool_choice=draw(st.none() | st.sampled_from(["auto", "none", "required"]) | names.map(lambda name: {"name": name})),
+        tool_choice=draw(st.none() | tool_choices),
         parallel_calls=draw(st.none() | st.booleans()),
         choices=draw(st.integers(1, 3)),
         max_tokens=draw(st.none() | st.integers(1, 10**6)),
@@ -145,5 +202,5 @@ def requests(draw: st.DrawFn) -> Request:
         effort=draw(st.none() | st.sampled_from(["low", "high"])),
         stream=stream,
         include_usage=stream,
-        extra=draw(extras),
+        user=draw(st.none() | names),
     )

@@ -5,123 +5,29 @@ Every recording is held to what its row in the MANIFEST says; those that somebod
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
-import msgspec
 import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
 from conftest import recordings
+from recorded import CUTS, TERMINATOR, load, names
 from strategies import cut
-from telex.config.load import known_rows
 from telex.core import sse
 from telex.core.errors import Failure, Kind
-from telex.core.events import Done, Event, Extra, Start
+from telex.core.events import Done, Extra, Start
 from telex.core.fold import fold, unfold
 from telex.core.messages import Choice, Part, Reply, Usage
 from telex.dialects import openai_chat
-from telex.dialects.openai_chat.decoder import REASONS
-from telex.dialects.openai_chat.encoder import REASONING
-from telex.dialects.quirks import Quirks
+from telex.dialects.openai_chat.choice import REASONS
+from telex.dialects.openai_chat.reply import REASONING
 from telex.generation.output import StreamOutput
 
-TERMINATOR = b"data: [DONE]\n\n"
-CUTS = 40
-"""Into how many pieces of one length each recording is cut."""
-
-
-class Recording(Struct, frozen=True):
-    """One exchange: its place, what the MANIFEST says, and its bytes."""
-
-    name: str
-    provider: str
-    features: frozenset[str]
-    data: bytes
-
-    @property
-    def quirks(self) -> Quirks:
-        return msgspec.convert(known_rows().get(self.provider, {}).get("quirks", {}), Quirks)
-
-    @property
-    def finishes(self) -> set[str]:
-        return {word for f in self.features if f.startswith("finish=") for word in f.removeprefix("finish=").split("|")}
-
-    @property
-    def status(self) -> int:
-        return next((int(f.removeprefix("http_")) for f in self.features if f.startswith("http_")), 0)
-
-    @property
-    def failed(self) -> bool:
-        return bool(self.features & {"error_body", "error_mid_stream", "auth_error"}) or self.status >= 400
-
-    @property
-    def ends(self) -> bool:
-        """Whether its end is there, as the provider's row defines it."""
-        return self.data.rstrip().endswith(b"[DONE]") or self.quirks.no_done
-
-    @property
-    def frames(self) -> list[sse.Frame]:
-        decoder = sse.Decoder()
-        return [*decoder.feed(self.data), *decoder.end()]
-
-    @property
-    def events(self) -> list[list[Event]]:
-        """Those of each frame, and those of the end."""
-        decoder = openai_chat.Decoder(self.quirks)
-        return [*(decoder.feed(frame) for frame in self.frames), decoder.end()]
-
-    @property
-    def reply(self) -> Reply:
-        return fold(event for events in self.events for event in events)
-
-
-@cache
-def rows() -> list[dict[str, str]]:
-    folder = recordings()
-    if folder is None or not (folder / "MANIFEST.tsv").is_file():
-        return []
-    with (folder / "MANIFEST.tsv").open(newline="") as manifest:
-        return [row for row in csv.DictReader(manifest, delimiter="\t") if row["api"] == "chat"]
-
-
-@cache
-def load(name: str) -> list[Recording]:
-    """The exchanges in a file: one, but for lists of chunks that somebody wrote behind each other."""
-    folder = recordings()
-    assert folder is not None
-    row = next(row for row in rows() if row["file"] == name)
-    features = frozenset(filter(None, row["features"].split(",")))
-    data = (folder / name).read_bytes()
-    streams = [data]
-    if name.endswith(".chunks.txt"):
-        groups = exchanges([line for line in data.splitlines() if line.strip()])
-        streams = [b"".join(map(sse.encode, group)) + TERMINATOR for group in groups]
-    return [Recording(name, row["provider"], features, stream) for stream in streams]
-
-
-def exchanges(lines: list[bytes]) -> Iterator[list[bytes]]:
-    """Chunks split where the id changes behind a finish."""
-    group: list[bytes] = []
-    id, finished = None, False
-    for line in lines:
-        chunk = json.loads(line)
-        if finished and chunk.get("id") != id and chunk.get("choices"):
-            yield group
-            group, finished = [], False
-        id = chunk.get("id", id)
-        finished = finished or any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
-        group.append(line)
-    yield group
-
-
-STREAMS = [row["file"] for row in rows() if not row["file"].endswith(".json")]
-BODIES = [row["file"] for row in rows() if row["file"].endswith(".json")]
+STREAMS = names("chat", whole=False)
+BODIES = names("chat", whole=True)
 each_stream = pytest.mark.parametrize("name", STREAMS)
 each_body = pytest.mark.parametrize("name", BODIES)
 
@@ -288,7 +194,7 @@ def our_choice(choice: Choice) -> Choice:
     finish = choice.finish
     if finish is not None and finish.raw not in REASONS:
         finish = replace(finish, raw=finish.reason)
-    parts = tuple(replace(part, name=part.name or REASONING) if part.kind == "reasoning" else part for part in choice.parts)
+    parts = tuple(replace(part, name=part.name or REASONING) if part.kind == "reasoning" and part.text else part for part in choice.parts)
     return replace(choice, finish=finish, parts=parts)
 
 
@@ -306,11 +212,12 @@ def merged(parts: list[Part]) -> tuple[Part, ...]:
     whole: list[Part] = []
     for part in parts:
         last = whole[-1] if whole else None
-        if last and part.kind in ("reasoning", "text", "refusal") and (last.kind, last.name) == (part.kind, part.name):
+        flows = part.kind in ("reasoning", "text", "refusal") and not part.data
+        if flows and last and (last.kind, last.name, last.signature) == (part.kind, part.name, ""):
             whole[-1] = replace(last, text=last.text + part.text)
         else:
             whole.append(part)
-    return tuple(part for part in whole if part.text or part.kind in ("tool_call", "audio"))
+    return tuple(part for part in whole if part.text or part.data or part.kind in ("tool_call", "audio", "opaque"))
 
 
 class Seen(Struct, frozen=True):
@@ -358,7 +265,7 @@ SEEN: dict[str, list[Seen]] = {
     "openrouter/simonw-llm-tools-streaming-variant-a.00.sse": [Seen(calls=[("llm_version", {})], usage=(57, 17), finish="tool_calls")],
     "openrouter/simonw-llm-tools-streaming-variant-b.00.sse": [Seen(calls=[("llm_version", {})], usage=(57, 17), finish="tool_calls")],
     "perplexity/ruby_llm-stream-cumulative.sse": [Seen((5, "1 2 3"), usage=(8, 5))],
-    "xai/vercel-ai-xai-tool-call.chunks.txt": [Seen((0, ""), 18, [("weather", PLACE)], (291, 26), "tool_calls")],
+    "xai/vercel-ai-xai-tool-call.chunks.txt": [Seen((0, ""), 18, [("weather", PLACE)], (291, 222), "tool_calls")],
     "zai/pydantic-ai-thinking-stream.sse": [Seen((1, "4"), 2173, usage=(13, 564))],
 }
 

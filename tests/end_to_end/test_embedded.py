@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, cast
 
 import openai
@@ -112,3 +114,22 @@ async def test_what_the_gateway_prints_works_when_pasted(telex: Child, run: list
     out, _ = await process.communicate()
     assert process.returncode == 0
     assert out.strip()
+
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SNIPPETS = [block for block in BLOCKS if "http://127.0.0.1:8484" in block and 'model="local"' in block]
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=[block.split()[1] for block in SNIPPETS])
+async def test_what_the_readme_shows_works_when_pasted(telex: Child, snippet: str) -> None:
+    """With the SDK of each dialect."""
+    pasted = snippet.replace(":8484", f":{telex.port}")
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", pasted, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert out.strip()
+
+
+def test_the_readme_shows_every_sdk() -> None:
+    assert {block.split()[1] for block in SNIPPETS} >= {"openai", "anthropic", "google"}

@@ -34,7 +34,7 @@ def choice(index: int, *parts: Part, reason: str = "stop") -> Choice:
 
 
 def reply(*choices: Choice, usage: Usage | None = None) -> Reply:
-    return Reply("chatcmpl-1", "m", 1700000000, choices, usage or Usage(7, 3, 2, 0, 1))
+    return Reply("chatcmpl-1", "m", 1700000000, choices, usage or Usage(7, 3, 2, 0, 1), dialect="openai-chat")
 
 
 REPLIES = {

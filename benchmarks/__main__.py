@@ -17,7 +17,7 @@ from .install import Missing, compile_load, find, prepare, version
 from .machine import choose_cores, describe
 from .measure import Bench, NotReady
 from .report import as_json, as_text, clean
-from .stacks import DEFAULT, SCRATCH, STACKS, YARDSTICK, Stack, read_more
+from .stacks import DEFAULT, DIALECTS, PADDED, SCRATCH, STACKS, YARDSTICK, Stack, read_more
 
 
 def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -25,12 +25,18 @@ def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--stacks", default=",".join(DEFAULT), metavar="A,B,…", help=f"of {', '.join(STACKS)}; default %(default)s")
     parser.add_argument("--more", type=Path, metavar="FILE.toml", help="more stacks, a table each; they are added to those measured")
     parser.add_argument("--tests", metavar="A,B,…", help=f"of {', '.join(loads.ALL)}; default {','.join(loads.DEFAULT)}")
+    parser.add_argument(
+        "--padded",
+        default=",".join(PADDED),
+        metavar="A,B,…",
+        help=f"of {', '.join(DIALECTS)}: the upstream pads their events; default %(default)s, '' for none",
+    )
     parser.add_argument("--rounds", type=int, help="default 3")
     parser.add_argument(
         "--quick", action="store_true", help=f"one round of shorter {','.join(loads.QUICK)}: to see that it works, not to quote"
     )
     parser.add_argument(
-        "--minutes", type=float, default=10.0, help="after half of them nothing is repeated, then no round begins; default %(default)g"
+        "--minutes", type=float, default=14.0, help="after half of them nothing is repeated, then no round begins; default %(default)g"
     )
     parser.add_argument(
         "--max-foreign", type=float, default=12.0, metavar="PERCENT", help="of a core; noisier runs are repeated; default %(default)g"
@@ -56,6 +62,13 @@ def chosen_tests(arguments: argparse.Namespace) -> list[str]:
     return tests
 
 
+def chosen_padded(arguments: argparse.Namespace) -> list[str]:
+    padded = [name for name in arguments.padded.split(",") if name]
+    if unknown := [name for name in padded if name not in DIALECTS]:
+        raise Missing(f"no dialect is called {', '.join(unknown)}; there are {', '.join(DIALECTS)}")
+    return padded
+
+
 def prepared(stacks: Sequence[Stack]) -> list[Stack]:
     """Those that can run. A peer that is missing is left out aloud; without the yardstick there is nothing to compare with."""
     able = []
@@ -74,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     if cores.gateway is not None:
         find("taskset")
     find("setpriv")
-    stacks, tests = chosen_stacks(arguments), chosen_tests(arguments)
+    stacks, tests, padded = chosen_stacks(arguments), chosen_tests(arguments), chosen_padded(arguments)
     compile_load()
     able = prepared(stacks)
     if arguments.install:
@@ -87,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         "cores": cores.words,
         "versions": {stack.name: found for stack in able if (found := version(stack))},
         "tests": ", ".join(tests) + (" (quick: do not quote)" if arguments.quick else ""),
+        "padded": ", ".join(padded) or "nothing",
     }
     extra = []
     if any(stack.name == "telex" for stack in able):
@@ -98,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     if cores.load is not None:
         os.sched_setaffinity(0, [cores.load])  # what this process does between the runs is not the gateway's either
     now, seconds = time.monotonic(), arguments.minutes * 60
-    bench = Bench(cores, arguments.quick, arguments.max_foreign, arguments.repeats, now + seconds / 2, now + seconds)
+    bench = Bench(cores, arguments.quick, padded, arguments.max_foreign, arguments.repeats, now + seconds / 2, now + seconds)
     count = arguments.rounds or (1 if arguments.quick else 3)
     rounds = []
     try:

@@ -15,6 +15,7 @@ PROGRAMS = {
     "setpriv": "apt-get install util-linux",
 }
 LOGS = SCRATCH / "logs"
+SOURCES = {"upstream": ("upstream.c",), "loadgen": ("loadgen.c", "reply.c", "figures.c")}
 
 
 class Missing(Exception):
@@ -32,14 +33,15 @@ def compile_load() -> None:
     """upstream and loadgen into SCRATCH, if their sources are newer."""
     SCRATCH.mkdir(exist_ok=True)
     newest_header = max(header.stat().st_mtime for header in HERE.glob("*.h"))
-    for name in ("upstream", "loadgen"):
-        source, program = HERE / f"{name}.c", SCRATCH / name
-        if program.exists() and program.stat().st_mtime > max(newest_header, source.stat().st_mtime):
+    for name, files in SOURCES.items():
+        sources, program = [HERE / file for file in files], SCRATCH / name
+        newest = max(newest_header, *(source.stat().st_mtime for source in sources))
+        if program.exists() and program.stat().st_mtime > newest:
             continue
-        compiler = [find("gcc"), "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(program), str(source)]
+        compiler = [find("gcc"), "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(program), *map(str, sources)]
         done = subprocess.run(compiler, capture_output=True, text=True, timeout=120)
         if done.returncode:
-            raise Missing(f"gcc could not compile {source}:\n{done.stderr.strip()}")
+            raise Missing(f"gcc could not compile {name}:\n{done.stderr.strip()}")
 
 
 def prepare(stack: Stack) -> Stack:

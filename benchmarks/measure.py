@@ -14,7 +14,7 @@ from . import loads
 from .install import LOGS, Missing
 from .loads import MEMORY, START, TESTS, Figures, Load, Outcome
 from .machine import Cores, Foreign, Noise, Process, memory, pinned, running, tree
-from .stacks import SCRATCH, UPSTREAM_PORT, Stack
+from .stacks import PADDED, SCRATCH, UPSTREAM_PORT, Stack
 
 PATIENCE = 30.0  # seconds for the load generator to end after its last request began; it gives up by itself after 20
 
@@ -40,6 +40,7 @@ class Turn:
 
     runs: dict[str, Run] = field(default_factory=dict)
     problem: str = ""
+    relay: str = ""  # the stack beside which its figures are quoted
 
 
 Round = dict[str, Turn]
@@ -53,6 +54,7 @@ class NotReady(Exception):
 class Bench:
     cores: Cores
     quick: bool = False
+    padded: Sequence[str] = PADDED
     max_foreign: float = 12.0
     repeats: int = 2  # of a run that was too noisy
     repeat_until: float = math.inf  # of time.monotonic()
@@ -72,7 +74,7 @@ class Bench:
                 yield this
 
     def _turn(self, stack: Stack, tests: Sequence[str], upstream: Sequence[Process]) -> Turn:
-        turn = Turn()
+        turn = Turn(relay=stack.relay)
         wanted = [test for test in tests if not stack.only or test in stack.only]
         under_load = [test for test in wanted if test in TESTS]
         try:
@@ -129,7 +131,7 @@ class Bench:
     def _generate(self, stack: Stack, load: Load, measured: Sequence[Process]) -> Outcome:
         command = [str(SCRATCH / "loadgen"), "--port", str(stack.port), "--mode", "whole" if load.whole else "stream"]
         command += ["--connections", str(load.connections), "--events", str(load.events), "--seconds", str(load.seconds)]
-        command += ["--ramp", str(load.ramp)]
+        command += ["--ramp", str(load.ramp), "--dialect", stack.dialect, "--model", stack.model]
         if load.requests is not None:
             command += ["--requests", str(load.requests)]
         if load.window:
@@ -152,7 +154,7 @@ class Bench:
     @contextlib.contextmanager
     def _upstream(self) -> Iterator[list[Process]]:
         require_free(UPSTREAM_PORT)
-        command = [str(SCRATCH / "upstream"), str(UPSTREAM_PORT)]
+        command = [str(SCRATCH / "upstream"), str(UPSTREAM_PORT), ",".join(self.padded)]
         with running(command, core=self.cores.load, log=LOGS / "upstream.log", directory=SCRATCH / "run" / "upstream") as process:
             give_up_at = time.monotonic() + 5
             while not _answers(UPSTREAM_PORT):

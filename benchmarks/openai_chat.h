@@ -18,13 +18,18 @@
     "one between their application and the model providers.\"}],\"temperature\":0.7,\"max_tokens\":512"
 
 static const struct dialect OPENAI_CHAT = {
+    .name = "openai-chat",
     .path = "/v1/chat/completions",
+    .request_headers = "User-Agent: OpenAI/Python 3.51.0\r\nAuthorization: Bearer sk-test-1234567890abcdef\r\n",
     .stream_request = REQUEST_START ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}",
     .whole_request = REQUEST_START "}",
 
+    .reply_headers = "openai-organization: user-abc\r\nopenai-processing-ms: 210\r\nopenai-version: 2020-10-01\r\n"
+                     "x-ratelimit-limit-requests: 10000\r\nx-ratelimit-remaining-requests: 9999\r\n"
+                     "x-request-id: req_4f0b1f5b2a8d4a3f\r\n",
     .opening = CHUNK_START "[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"logprobs\":null,"
                            "\"finish_reason\":null}]}\n\n",
-    .content = CHUNK_START "[{\"index\":0,\"delta\":{\"content\":\" " MARK "\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n",
+    .content = CHUNK_START "[{\"index\":0,\"delta\":{\"content\":\" " MARK "\"},\"logprobs\":null,\"finish_reason\":null}]%s}\n\n",
     .ending =
         {
             CHUNK_START "[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}]}\n\n",
@@ -39,9 +44,8 @@ static const struct dialect OPENAI_CHAT = {
              "\"refusal\":null,\"annotations\":[]},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":19,"
              "\"completion_tokens\":42,\"total_tokens\":61," USAGE_DETAILS
              "},\"service_tier\":\"default\",\"system_fingerprint\":\"fp_b376dfbbd5\"}",
-    // The two last fields are not OpenAI's: inference routers look for them before they trust a worker.
-    .models = "{\"object\":\"list\",\"data\":[{\"id\":\"gpt-4o-mini\",\"object\":\"model\",\"created\":1,\"owned_by\":\"x\"}],"
-              "\"model_path\":\"gpt-4o-mini\",\"model_id\":\"gpt-4o-mini\"}",
+    .padding = ",\"obfuscation\":\"%s\"",
+    .noise = 'x',
     .terminator = "[DONE]",
 };
 

@@ -3,6 +3,7 @@
 #define PROCESSES_H
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <time.h>

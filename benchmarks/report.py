@@ -1,7 +1,7 @@
 """From rounds to a table: a figure is quoted as its median over the rounds, and beside the yardstick as the median of same-round ratios."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from .loads import MEMORY, START, TESTS
@@ -17,12 +17,14 @@ class Column:
     decimals: int = 0
     ratio: bool = False  # quoted beside the yardstick too
     added: bool = False  # quoted less that of `direct` too
+    over_relay: bool = False  # quoted less that of the stack's relay too
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     title: str
     columns: tuple[Column, ...]
+    translation: bool = False  # only of stacks that translate, and those that they are quoted beside
 
 
 TABLES = (
@@ -35,6 +37,16 @@ TABLES = (
             Column("json", "cpu_us_per_request", "a whole reply", 1, ratio=True),
             Column("setup", "cpu_us_per_request", "a stream of one event", 1, ratio=True),
         ),
+    ),
+    Table(
+        "Translation: CPU of the gateway's processes (µs), and what of it comes on top of relay",
+        (
+            Column("paced100", "cpu_us_per_event", "an event, 100 streams", 1, over_relay=True),
+            Column("paced20", "cpu_us_per_event", "an event, 20 streams", 1, over_relay=True),
+            Column("sat", "cpu_us_per_event", "an event, saturated", 2, over_relay=True),
+            Column("json", "cpu_us_per_request", "a whole reply", 1, over_relay=True),
+        ),
+        translation=True,
     ),
     Table(
         "What one core does",
@@ -70,25 +82,6 @@ TABLES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What a stack promises."""
-
-    stack: str
-    test: str
-    figure: str
-    at_most: float
-    words: str
-    ratio: bool = False
-
-
-MARKS = (
-    Mark("telex", "paced100", "cpu_us_per_event", 2.2, f"CPU an event at 100 streams x 50 events/s, times {YARDSTICK}'s", ratio=True),
-    Mark("telex", START, "idle_rss_mb", 60.0, "MB resident when idle"),
-    Mark("telex", START, "ready_s", 1.0, "seconds from the command to the first answer"),
-)
-
-
 def values(rounds: Sequence[Round], stack: str, test: str, figure: str) -> list[float]:
     found = (turn.runs[test].figures.get(figure) for turns in rounds if (turn := turns.get(stack)) and test in turn.runs)
     return [value for value in found if value is not None]
@@ -104,11 +97,48 @@ def ratios(rounds: Sequence[Round], stack: str, test: str, figure: str) -> list[
 
 
 def added(rounds: Sequence[Round], stack: str, test: str, figure: str) -> list[float]:
+    """What comes on top of no gateway at all."""
     return [ours - theirs for ours, theirs in _paired(rounds, stack, "direct", test, figure)]
 
 
+def over_relay(rounds: Sequence[Round], stack: str, test: str, figure: str) -> list[float]:
+    """What comes on top of the same gateway's relay; empty of a stack that does not translate."""
+    relays = {turns[stack].relay for turns in rounds if stack in turns} - {""}
+    return [ours - theirs for relay in relays for ours, theirs in _paired(rounds, stack, relay, test, figure)]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a stack promises: at most so much of what `find` finds in the rounds."""
+
+    stack: str
+    test: str
+    figure: str
+    at_most: float
+    words: str
+    find: Callable[[Sequence[Round], str, str, str], list[float]] = values
+
+
+def _translation_marks(stack: str, words: str) -> tuple[Mark, Mark]:
+    paced = f"µs of CPU an event more than relay, {words}, at 100 streams x 50 events/s"
+    saturated = f"µs of CPU an event more than relay, {words}, saturated"
+    return (
+        Mark(stack, "paced100", "cpu_us_per_event", 20.0, paced, over_relay),
+        Mark(stack, "sat", "cpu_us_per_event", 3.0, saturated, over_relay),
+    )
+
+
+MARKS = (
+    Mark("telex", "paced100", "cpu_us_per_event", 2.2, f"CPU an event at 100 streams x 50 events/s, times {YARDSTICK}'s", ratios),
+    *_translation_marks("telex-to-anthropic", "from Anthropic to a Chat client"),
+    *_translation_marks("telex-from-anthropic", "from Chat to an Anthropic client"),
+    Mark("telex", START, "idle_rss_mb", 60.0, "MB resident when idle"),
+    Mark("telex", START, "ready_s", 1.0, "seconds from the command to the first answer"),
+)
+
+
 def summary(rounds: Sequence[Round]) -> dict[str, dict[str, dict[str, float | list[float]]]]:
-    """stack → "test.figure" → median, every round's value, and the same of the ratios."""
+    """stack → "test.figure" → median, every round's value, and the same of the ratios and of what came on top of relay."""
     result: dict[str, dict[str, dict[str, float | list[float]]]] = {}
     for stack in rounds[0]:
         figures = sorted({(test, name) for turns in rounds for test, run in turns[stack].runs.items() for name in run.figures})
@@ -118,6 +148,8 @@ def summary(rounds: Sequence[Round]) -> dict[str, dict[str, dict[str, float | li
             row = rows[f"{test}.{figure}"] = {"median": statistics.median(of_rounds), "rounds": of_rounds}
             if beside:
                 row |= {f"median_ratio_to_{YARDSTICK}": statistics.median(beside), f"ratios_to_{YARDSTICK}": beside}
+            if more := over_relay(rounds, stack, test, figure):
+                row |= {"median_over_relay": statistics.median(more), "over_relay": more}
     return result
 
 
@@ -144,7 +176,8 @@ def as_text(about: Mapping[str, object], rounds: Sequence[Round], max_foreign: f
 def _heading(about: Mapping[str, object], count: int) -> str:
     lines = [f"{name}: {_listed(value) if isinstance(value, Mapping) else value}  " for name, value in about.items()]
     medians = f"medians of {count} round{'s' if count > 1 else ''}"
-    return "\n".join([*lines, f"{medians}; (N×) is the median of the same-round ratios to {YARDSTICK}; (+N) is what came on top of direct"])
+    on_top = f"(N×) is the median of the same-round ratios to {YARDSTICK}; (+N) is what came on top of direct, or of relay"
+    return "\n".join([*lines, f"{medians}; {on_top}"])
 
 
 def _listed(items: Mapping[str, object]) -> str:
@@ -159,12 +192,17 @@ def _cell(column: Column, rounds: Sequence[Round], stack: str, max_foreign: floa
     if column.ratio and (beside := ratios(rounds, stack, column.test, column.figure)):
         text += f" ({statistics.median(beside):.2f}×)"
     if column.added and stack != "direct" and (more := added(rounds, stack, column.test, column.figure)):
-        text += f" (+{statistics.median(more):,.0f})"
+        text += f" ({statistics.median(more):+,.0f})"
+    if column.over_relay and (more := over_relay(rounds, stack, column.test, column.figure)):
+        text += f" ({statistics.median(more):+,.{column.decimals}f})"
     noisy = any(turns[stack].runs[column.test].noise.percent >= max_foreign for turns in rounds if column.test in turns[stack].runs)
     return f"~{text}" if noisy else text
 
 
 def _table(table: Table, rounds: Sequence[Round], stacks: Sequence[str], max_foreign: float) -> str:
+    if table.translation:
+        relays = {stack: rounds[0][stack].relay for stack in stacks}
+        stacks = [stack for stack in stacks if relays[stack] or stack in relays.values()]
     columns = [column for column in table.columns if any(values(rounds, stack, column.test, column.figure) for stack in stacks)]
     if not columns:
         return ""
@@ -215,8 +253,7 @@ def judge(words: str, value: float, at_most: float, spread: Sequence[float] = ()
 
 
 def _mark(mark: Mark, rounds: Sequence[Round]) -> str:
-    find = ratios if mark.ratio else values
-    found = find(rounds, mark.stack, mark.test, mark.figure)
+    found = mark.find(rounds, mark.stack, mark.test, mark.figure)
     return judge(f"{mark.words}", statistics.median(found), mark.at_most, found) if found else ""
 
 

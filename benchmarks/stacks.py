@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SCRATCH = HERE / "scratch"
@@ -12,6 +13,9 @@ VENVS = SCRATCH / "venvs"
 
 UPSTREAM_PORT = 9000  # conf/ names it too
 UPSTREAM = f"http://127.0.0.1:{UPSTREAM_PORT}"
+
+DIALECTS = ("openai-chat", "anthropic")  # of dialects.h
+PADDED = ("anthropic",)  # those whose events the upstream pads
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +25,15 @@ class Stack:
     command: tuple[str, ...] = ()  # empty: nothing stands between
     requirement: str = ""  # a package that pip puts into an environment of its own, SCRATCH/venvs/<name>
     version: tuple[str, ...] = ()  # a command that prints it
+    dialect: str = DIALECTS[0]  # the clients'
+    model: str = "gpt-4o-mini"  # that they ask for
     path: str = ""  # where the requests go, if not to the dialect's own path
     headers: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None  # where the command runs; SCRATCH/run/<name> if not given
     ready_within: float = 30.0
     only: tuple[str, ...] = ()  # the tests that say something about it; empty: all
+    relay: str = ""  # the stack of the same gateway that only relays, if this one translates: it is quoted beside it
 
 
 def _router(name: str, port: int, requirement: str, *launch: str) -> Stack:
@@ -42,6 +49,17 @@ def _router(name: str, port: int, requirement: str, *launch: str) -> Stack:
     )
 
 
+def _telex(name: str, port: int, **more: Any) -> Stack:
+    return Stack(
+        name,
+        port,
+        command=(sys.executable, "-m", "telex", "serve", "--config", str(HERE / "conf" / "gateway.toml"), "--port", str(port)),
+        **more,
+    )
+
+
+TRANSLATES: dict[str, Any] = {"relay": "telex", "only": ("json", "paced20", "paced100", "sat")}
+
 STACKS = {
     stack.name: stack
     for stack in (
@@ -54,15 +72,12 @@ STACKS = {
         ),
         _router("smg", 9102, "smg==1.13.0", "launch"),
         _router("vllm-router", 9104, "vllm-router==0.1.17"),
-        Stack(
-            "telex",
-            9103,
-            command=(sys.executable, "-m", "telex", "serve", "--config", str(HERE / "conf" / "gateway.toml"), "--port", "9103"),
-            version=(sys.executable, "-c", "import importlib.metadata as m; print(m.version('telex'))"),
-        ),
+        _telex("telex", 9103, version=(sys.executable, "-c", "import importlib.metadata as m; print(m.version('telex'))")),
+        _telex("telex-to-anthropic", 9105, model="claude-sonnet-4-5", **TRANSLATES),
+        _telex("telex-from-anthropic", 9106, dialect="anthropic", **TRANSLATES),
     )
 }
-DEFAULT = ("direct", "nginx", "smg", "telex")
+DEFAULT = ("direct", "nginx", "smg", "telex", "telex-to-anthropic", "telex-from-anthropic")
 YARDSTICK = "nginx"
 
 

@@ -1,9 +1,10 @@
 // A model provider that costs almost nothing: one thread, epoll, every reply rendered before the first request.
 //
-//     upstream PORT [EVENTS [INTERVAL_MS]]
+//     upstream PORT [DIALECT,DIALECT…]
 //
-// It listens on 127.0.0.1 only. A request with "stream": true gets EVENTS content events, one each INTERVAL_MS; any other POST gets
-// a whole reply at once; a GET gets a list of models. `GET /ctl?n=EVENTS&i=INTERVAL_MS&d=FIRST_DELAY_MS` changes the pace of the
+// It listens on 127.0.0.1 only and answers each request in the dialect whose path it asks at; the events of those dialects that are
+// named are padded. A request with "stream": true gets a stream of content events, one each interval; any other POST gets a whole
+// reply at once; a GET gets a list of models. `GET /ctl?n=EVENTS&i=INTERVAL_MS&d=FIRST_DELAY_MS` changes the pace of the
 // streams that begin (n, d) or go on (i) after it. An interval of 0 means: as fast as the reader reads. Each content event carries
 // the mark of wire.h, from which the load generator computes how long the event was under way.
 #define _GNU_SOURCE
@@ -20,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "openai_chat.h"
+#include "dialects.h"
 #include "wire.h"
 
 enum {
@@ -28,6 +29,7 @@ enum {
     REQUEST_MAX = 64 * 1024, // head and body of one request
     PENDING_MAX = 8192,      // bytes that a full socket made us keep: more than any one piece that is sent
     BATCH = 512,
+    PADDINGS = 16,           // lengths of it, from nothing on
 };
 
 // ---- Connections ---------------------------------------------------------------------------------------------------------------
@@ -41,9 +43,10 @@ struct conn {
     struct conn *next; // on that list
     bool dead;         // closed; freed when it has left its list
     bool streaming;
-    bool blocked; // the socket is full: `pending` goes out first
-    int sent;     // content events of this stream so far
-    int events;   // content events that it will have
+    bool blocked;                 // the socket is full: `pending` goes out first
+    const struct rendered *reply; // its dialect
+    int sent;                     // content events of this stream so far
+    int events;                   // content events that it will have
     int input_length;
     int pending_length;
     char pending[PENDING_MAX];
@@ -114,12 +117,21 @@ struct text {
     char bytes[4096];
 };
 
-static struct text stream_start, content, ending, whole, models;
+// All that is said in one dialect. Without padding all content events are the first one.
+struct rendered {
+    const struct dialect *dialect;
+    bool padded;
+    struct text stream_start, content[PADDINGS], ending, whole;
+};
 
-#define COMMON_HEADERS \
-    "Connection: keep-alive\r\nopenai-organization: user-abc\r\nopenai-processing-ms: 210\r\nopenai-version: 2020-10-01\r\n" \
-    "x-ratelimit-limit-requests: 10000\r\nx-ratelimit-remaining-requests: 9999\r\nx-request-id: req_4f0b1f5b2a8d4a3f\r\n\r\n"
-#define STATUS_LINE "HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 01:00:00 GMT\r\n"
+static struct rendered replies[DIALECT_COUNT];
+static struct text models;
+
+#define STATUS_LINE "HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 01:00:00 GMT\r\nConnection: keep-alive\r\n"
+// The two last fields are nobody's: inference routers look for them before they trust a worker.
+#define MODELS \
+    "{\"object\":\"list\",\"data\":[{\"id\":\"gpt-4o-mini\",\"object\":\"model\",\"created\":1,\"owned_by\":\"x\"}]," \
+    "\"model_path\":\"gpt-4o-mini\",\"model_id\":\"gpt-4o-mini\"}"
 
 static void append(struct text *t, const char *text) {
     t->length += snprintf(t->bytes + t->length, sizeof t->bytes - t->length, "%s", text);
@@ -129,29 +141,45 @@ static void append_chunk(struct text *t, const char *data) {
     t->length += snprintf(t->bytes + t->length, sizeof t->bytes - t->length, "%zx\r\n%s\r\n", strlen(data), data);
 }
 
-static void append_json_reply(struct text *t, const char *body) {
+static void append_json_reply(struct text *t, const char *headers, const char *body) {
     t->length += snprintf(t->bytes + t->length, sizeof t->bytes - t->length,
-                          STATUS_LINE "Content-Type: application/json\r\nContent-Length: %zu\r\n" COMMON_HEADERS "%s", strlen(body), body);
+                          STATUS_LINE "Content-Type: application/json\r\nContent-Length: %zu\r\n%s\r\n%s", strlen(body), headers, body);
 }
 
 static void find_mark(struct text *t) {
     t->mark = (int)((char *)memmem(t->bytes, t->length, MARK, MARK_LENGTH) - t->bytes);
 }
 
-static void render(const struct dialect *dialect) {
-    append(&stream_start, STATUS_LINE "Content-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n" COMMON_HEADERS);
-    append_chunk(&stream_start, dialect->opening);
+static void render_content(struct text *t, const struct dialect *dialect, int noise_length) {
+    char noise[PADDINGS + 1] = "", padding[64] = "", event[1024];
+    memset(noise, dialect->noise, noise_length);
+    if (noise_length) snprintf(padding, sizeof padding, dialect->padding, noise);
+    snprintf(event, sizeof event, dialect->content, padding);
+    append_chunk(t, event);
+    find_mark(t);
+}
 
-    append_chunk(&content, dialect->content);
-    find_mark(&content);
+static void render(struct rendered *reply) {
+    const struct dialect *dialect = reply->dialect;
+    append(&reply->stream_start, STATUS_LINE "Content-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n");
+    append(&reply->stream_start, dialect->reply_headers);
+    append(&reply->stream_start, "\r\n");
+    append_chunk(&reply->stream_start, dialect->opening);
 
-    for (const char *const *event = dialect->ending; *event; event++) append_chunk(&ending, *event);
-    append(&ending, "0\r\n\r\n");
+    for (int i = 0; i < PADDINGS; i++) render_content(&reply->content[i], dialect, reply->padded ? i : 0);
 
-    append_json_reply(&whole, dialect->whole);
-    find_mark(&whole);
+    for (const char *const *event = dialect->ending; *event; event++) append_chunk(&reply->ending, *event);
+    append(&reply->ending, "0\r\n\r\n");
 
-    append_json_reply(&models, dialect->models);
+    append_json_reply(&reply->whole, dialect->reply_headers, dialect->whole);
+    find_mark(&reply->whole);
+}
+
+// The dialect that is asked for at this target: the first one's own if it is nobody's.
+static const struct rendered *reply_at(const char *target) {
+    for (int i = 0; i < DIALECT_COUNT; i++)
+        if (strncmp(target, replies[i].dialect->path, strlen(replies[i].dialect->path)) == 0) return &replies[i];
+    return replies;
 }
 
 static void write_digits(char *place, long long value, int digits) {
@@ -159,6 +187,11 @@ static void write_digits(char *place, long long value, int digits) {
         place[digits] = (char)('0' + value % 10);
         value /= 10;
     }
+}
+
+// The content event of that number. 7 and 16 have no divisor in common, so all lengths of padding have their turn.
+static const struct text *content_of(const struct rendered *reply, int sequence) {
+    return &reply->content[sequence * 7 % PADDINGS];
 }
 
 static int copy_marked(char *to, const struct text *t, int sequence) {
@@ -186,14 +219,18 @@ static void put_among_runners(struct conn *c) {
     c->place = AMONG_RUNNERS;
 }
 
-static void begin_stream(struct conn *c) {
-    char out[sizeof stream_start.bytes + sizeof content.bytes];
-    int length = stream_start.length;
-    memcpy(out, stream_start.bytes, length);
+static void begin_stream(struct conn *c, const struct rendered *reply) {
+    char out[2 * sizeof(struct text)];
+    int length = reply->stream_start.length;
+    memcpy(out, reply->stream_start.bytes, length);
     c->streaming = true;
+    c->reply = reply;
     c->sent = 0;
     c->events = events_wanted;
-    if (first_delay_ms == 0 && c->events > 0) length += copy_marked(out + length, &content, c->sent++);
+    if (first_delay_ms == 0 && c->events > 0) {
+        length += copy_marked(out + length, content_of(reply, 0), 0);
+        c->sent = 1;
+    }
     send_bytes(c, out, length);
     if (c->dead || c->place != NOWHERE) return; // a stream that follows another on a runner's connection runs on
     if (interval_ms > 0) put_on_wheel(c, now_us() / 1000 + (first_delay_ms ? first_delay_ms : interval_ms));
@@ -204,12 +241,13 @@ static void answer_requests(struct conn *c);
 
 static void send_next(struct conn *c) {
     if (c->sent < c->events) {
-        char out[sizeof content.bytes];
-        send_bytes(c, out, copy_marked(out, &content, c->sent++));
+        char out[sizeof(struct text)];
+        send_bytes(c, out, copy_marked(out, content_of(c->reply, c->sent), c->sent));
+        c->sent++;
         return;
     }
     c->streaming = false;
-    send_bytes(c, ending.bytes, ending.length);
+    send_bytes(c, c->reply->ending.bytes, c->reply->ending.length);
     answer_requests(c); // one may have come meanwhile
 }
 
@@ -311,10 +349,10 @@ static void answer_requests(struct conn *c) {
             if (strncmp(request.target, "/ctl", 4) == 0) set_pace(strchr(request.target, '?'));
             send_bytes(c, models.bytes, models.length);
         } else if (request.wants_stream) {
-            begin_stream(c);
+            begin_stream(c, reply_at(request.target));
         } else {
-            char out[sizeof whole.bytes];
-            send_bytes(c, out, copy_marked(out, &whole, 0));
+            char out[sizeof(struct text)];
+            send_bytes(c, out, copy_marked(out, &reply_at(request.target)->whole, 0));
         }
     }
 }
@@ -357,13 +395,16 @@ static void accept_all(int listener) {
 
 int main(int argc, char **argv) {
     if (argc < 2) {
-        fprintf(stderr, "usage: upstream PORT [EVENTS [INTERVAL_MS]]\n");
+        fprintf(stderr, "usage: upstream PORT [DIALECT,DIALECT…]\n");
         return 2;
     }
-    if (argc > 2) events_wanted = atoi(argv[2]);
-    if (argc > 3) interval_ms = atoi(argv[3]);
+    for (int i = 0; i < DIALECT_COUNT; i++) {
+        replies[i].dialect = DIALECTS[i];
+        replies[i].padded = argc > 2 && strstr(argv[2], DIALECTS[i]->name);
+        render(&replies[i]);
+    }
+    append_json_reply(&models, "", MODELS);
     signal(SIGPIPE, SIG_IGN);
-    render(&OPENAI_CHAT);
 
     int listener = listen_on(atoi(argv[1]));
     epoll_fd = epoll_create1(0);

@@ -1,7 +1,7 @@
 // What upstream.c and loadgen.c must agree on: the mark inside every content event, and what a dialect says.
 //
-// A dialect is one `struct dialect` of constant text (openai_chat.h holds the only one so far). Both programs render it once at
-// start-up and send the rendered bytes from then on, so the load costs the same whatever the dialect's syntax.
+// A dialect is one `struct dialect` of constant text (dialects.h lists them). Both programs render it once at start-up and send the
+// rendered bytes from then on, so the load costs the same whatever the dialect's syntax.
 #ifndef WIRE_H
 #define WIRE_H
 
@@ -20,16 +20,21 @@ enum {
 };
 
 struct dialect {
-    // What a client sends. The body has one %s, for the model's name.
+    const char *name;
+    // What a client sends. The bodies have one %s, for the model's name.
     const char *path;
+    const char *request_headers;
     const char *stream_request;
     const char *whole_request;
-    // What the upstream answers.
+    // What the upstream answers, by the path that it was asked at.
+    const char *reply_headers;
     const char *opening;   // the events before the first content
-    const char *content;   // one content event, with the mark in its text
+    const char *content;   // one content event, with the mark in its text and one %s where padding stands
     const char *ending[4]; // the events after the last content, each sent as a chunk of its own; NULL ends the list
     const char *whole;     // the body of a whole reply, with the mark in its text
-    const char *models;    // the body of the answer to any GET
+    // Noise of a varying length, by which providers keep the sizes of events from telling the text: one %s, for the noise.
+    const char *padding;
+    char noise;
     // How a complete stream is told from one that was cut.
     const char *terminator;
 };

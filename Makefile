@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin/python
 PIP := $(BIN) -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: run test check bench soak clean
+.PHONY: run test check bench soak fuzz docs clean
 
 run: .venv/run
 	@$(BIN) -m telex serve --race
@@ -21,6 +21,14 @@ bench: .venv/dev
 
 soak: .venv/dev
 	TELEX_SOAK=1 $(BIN) -m pytest -m soak -s
+
+fuzz: .venv/dev
+	$(PIP) -e '.[local,dev,fuzz]'
+	PYTHONPATH=tests $(BIN) -m fuzz --seconds $(or $(SECONDS),600)
+
+docs: .venv/dev
+	$(BIN) -m docs
+	PYTHONPATH=tests $(BIN) -m sdk.matrix
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

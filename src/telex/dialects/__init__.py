@@ -9,7 +9,8 @@ from telex.core.errors import Failure
 from telex.core.events import Event, PartDelta
 from telex.core.messages import Fields, Reply, Request
 from telex.core.sse import Frame
-from telex.dialects import anthropic, gemini, openai_chat
+from telex.dialects import anthropic, gemini, openai_chat, openai_responses
+from telex.dialects.counting import Counting
 from telex.dialects.operation import Operation
 from telex.dialects.quirks import Quirks
 
@@ -57,6 +58,8 @@ class Dialect(Protocol):
     - `MODELS`: the path of the list of models behind a base URL. `AUTH`: how a key is sent, `bearer` or the name of a header.
     - `KEEP_ALIVE`: what an idle stream can bear. `TERMINATOR`: what ends a stream whose upstream ended it by closing the connection.
     - `REQUEST_ID`: the header in which its SDKs look for the request's id.
+    - `COUNT`: how it counts the tokens of a prompt.
+    - `DEFAULTS`: fields that it demands and that a request of another dialect may not say.
     """
 
     @property
@@ -81,6 +84,10 @@ class Dialect(Protocol):
     def TERMINATOR(self) -> bytes: ...
     @property
     def REQUEST_ID(self) -> str: ...
+    @property
+    def COUNT(self) -> Counting: ...
+    @property
+    def DEFAULTS(self) -> Fields: ...
     @property
     def Decoder(self) -> MakesDecoder: ...
     @property
@@ -115,4 +122,9 @@ class Dialect(Protocol):
     def decode_models(self, body: bytes) -> list[str]: ...
 
 
-DIALECTS: dict[str, Dialect] = {"openai-chat": openai_chat, "anthropic": anthropic, "gemini": gemini}
+DIALECTS: dict[str, Dialect] = {
+    "openai-chat": openai_chat,
+    "openai-responses": openai_responses,
+    "anthropic": anthropic,
+    "gemini": gemini,
+}

@@ -19,10 +19,19 @@ from telex.core.messages import Reply
 from telex.dialects import DIALECTS, Dialect
 from telex.dialects.quirks import Quirks
 
-APIS = {"chat": "openai-chat", "messages": "anthropic", "generateContent": "gemini"}
+APIS = {"chat": "openai-chat", "responses": "openai-responses", "messages": "anthropic", "generateContent": "gemini"}
 """What the MANIFEST calls the dialects."""
 
 TERMINATOR = b"data: [DONE]\n\n"
+NAMED = ("messages", "responses")
+"""APIs whose events have names, which are the types of their data."""
+
+LAST = {
+    "messages": ("message_stop",),
+    "responses": ("response.completed", "response.incomplete", "response.failed"),
+}
+"""Events that end a stream."""
+
 CUTS = 40
 """Into how many pieces of one length each recording is cut."""
 
@@ -59,8 +68,9 @@ class Recording(Struct, frozen=True):
     @property
     def ends(self) -> bool:
         """Whether its end is there, as the provider's row defines it."""
-        terminator = {"chat": b"[DONE]", "messages": b'"message_stop"'}.get(self.api)
-        return self.quirks.no_done or (terminator is not None and terminator in self.data[-100:])
+        if self.api == "chat":
+            return self.quirks.no_done or b"[DONE]" in self.data[-100:]
+        return any(json.loads(frame.data).get("type") in LAST.get(self.api, ()) for frame in self.frames[-1:])
 
     @property
     def frames(self) -> list[sse.Frame]:
@@ -111,7 +121,7 @@ def framed(api: str, lines: list[bytes]) -> bytes:
     """Payloads as the stream that they were taken from."""
     if api == "chat":
         return b"".join(map(sse.encode, lines)) + TERMINATOR
-    return b"".join(sse.encode(line, json.loads(line)["type"] if api == "messages" else "") for line in lines)
+    return b"".join(sse.encode(line, json.loads(line)["type"] if api in NAMED else "") for line in lines)
 
 
 def exchanges(api: str, lines: list[bytes]) -> Iterator[list[bytes]]:
@@ -127,6 +137,6 @@ def exchanges(api: str, lines: list[bytes]) -> Iterator[list[bytes]]:
         if api == "chat":
             finished = finished or any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
         else:
-            finished = chunk.get("type") == "message_stop"
+            finished = chunk.get("type") in LAST.get(api, ())
         group.append(line)
     yield group

@@ -20,6 +20,7 @@ ARGUMENTS = ("{}", '{"a":1}', '{"q":"é\\n"}')
 FINISHES: dict[str, dict[str, str]] = {
     "openai-chat": {"stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls"},
     "anthropic": {"stop": "end_turn", "length": "max_tokens", "refusal": "refusal", "tool_calls": "tool_use"},
+    "openai-responses": {"stop": "completed", "length": "max_output_tokens", "content_filter": "content_filter", "tool_calls": "completed"},
     "gemini": {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "tool_calls": "STOP"},
 }
 """What a reply of each dialect says about its end, by the reason that it means."""
@@ -57,7 +58,7 @@ failures = st.builds(lambda message: Failure("upstream_error", message, type="se
 @st.composite
 def replies(draw: st.DrawFn, dialect: str = "openai-chat") -> Reply:
     """Complete replies that a dialect can say exactly as they are."""
-    most = 1 if dialect == "anthropic" else 3
+    most = 1 if dialect in ("anthropic", "openai-responses") else 3
     several = tuple(draw(choices(index, dialect)) for index in range(draw(st.integers(1, most))))
     created = 1_700_000_000 if dialect == "openai-chat" else 0
     usage = draw(usages if dialect == "anthropic" else st.none() | usages)
@@ -182,12 +183,13 @@ def requests(draw: st.DrawFn) -> Request:
     """What a caller may ask for, free of any dialect."""
     stream = draw(st.booleans())
     numbers = st.none() | st.floats(0, 2)
+    several = tuple(draw(st.lists(tools, max_size=2)))
     return Request(
         model=draw(words),
         messages=answerable(draw(st.lists(sent_messages(), min_size=1, max_size=3))),
-        tools=tuple(draw(st.lists(tools, max_size=2))),
-        tool_choice=draw(st.none() | tool_choices),
-        parallel_calls=draw(st.none() | st.booleans()),
+        tools=several,
+        tool_choice=draw(st.none() | tool_choices) if several else None,
+        parallel_calls=draw(st.none() | st.booleans()) if several else None,
         choices=draw(st.integers(1, 3)),
         max_tokens=draw(st.none() | st.integers(1, 10**6)),
         temperature=draw(numbers),

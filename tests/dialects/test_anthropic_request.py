@@ -10,6 +10,7 @@ import pytest
 from telex.core.errors import Failure
 from telex.core.messages import Citation, Fields, Format, Message, Part, Request, Tool, ToolChoice
 from telex.dialects import anthropic
+from telex.dialects.operation import COUNT
 from telex.dialects.seal import seal
 
 PNG = "iVBORw0KGgo="
@@ -165,6 +166,15 @@ def test_calls_and_their_results() -> None:
     assert read(messages=[CALL]).messages[0].parts == (Part("tool_call", '{"b":1,"a":2}', "toolu_1", "f", "function"),)
 
 
+def test_a_thread_goes_on_with_what_is_new_alone() -> None:
+    thread = {"type": "continue", "previous_message_id": "msg_1"}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "4"}
+    [message] = read(thread=thread, messages=[{"role": "user", "content": [result]}]).messages
+    assert [part.id for part in message.parts] == ["toolu_1"]
+    assert read(thread=thread, messages=[]).messages == ()
+    assert isinstance(decode(thread={"type": "start"}, messages=[]), Failure)
+
+
 def test_what_is_signed_and_whose_it_is() -> None:
     own = {"type": "thinking", "thinking": "Hm.", "signature": "Er=="}
     assert blocks(own, role="assistant") == (Part("reasoning", "Hm.", signature="Er==", dialect="anthropic"),)
@@ -315,5 +325,6 @@ def test_the_headers_that_go_on() -> None:
 
 def test_the_paths() -> None:
     assert anthropic.find_operation("/v1/messages", "beta=true") is not None
-    assert anthropic.find_operation("/v1/messages/count_tokens", "") is None
+    assert anthropic.find_operation("/v1/messages/count_tokens", "") == COUNT
+    assert anthropic.find_operation("/v1/messages/batches", "") is None
     assert anthropic.generate_path("any/model", stream=True) == "/messages"

@@ -105,7 +105,7 @@ def test_how_hard_to_think(words: dict[str, Any], thinking: Fields) -> None:
     ],
 )
 def test_tool_choices(choice: ToolChoice, config: Fields) -> None:
-    assert ask(tool_choice=choice)["toolConfig"] == {"functionCallingConfig": config}
+    assert ask(tools=(Tool("f"),), tool_choice=choice)["toolConfig"] == {"functionCallingConfig": config}
 
 
 def test_json_without_a_schema() -> None:

@@ -24,7 +24,12 @@ OPERATIONS = [
     ("/v1beta1/projects/p/locations/us/publishers/google/models/g:generateContent", "", Operation("g")),
     ("/v1/projects/p/locations/us/publishers/google/models/g:streamGenerateContent", "alt=sse", Operation("g", True)),
     ("/v1beta1/publishers/google/models/g:generateContent", "", Operation("g")),
-    ("/v1beta/models/g:countTokens", "", None),
+    ("/v1beta/models/g:countTokens", "", Operation("g", kind="count")),
+    ("/v1/projects/p/locations/us/publishers/google/models/g:countTokens", "", Operation("g", kind="count")),
+    ("/v1beta/openai/gpt-5:generateContent", "", Operation("openai/gpt-5")),
+    ("/v1beta/ollama/qwen3:8b:streamGenerateContent", "alt=sse", Operation("ollama/qwen3:8b", True)),
+    ("/v1beta/models/g:embedContent", "", None),
+    ("/v1beta/g:generateContent", "", None),
     ("/v1beta/models/:generateContent", "", None),
     ("/v1beta/models/g", "", None),
     ("/v2/models/g:generateContent", "", None),
@@ -60,7 +65,8 @@ def test_no_path_holds_these_models(model: str) -> None:
 def test_models_are_listed_as_google_lists_them() -> None:
     body = encode_models([("gemini/g", "google"), ("tunedModels/x", "me")], 7)
     first, second = json.loads(body)["models"]
-    assert first == {"name": "models/gemini/g", "displayName": "gemini/g", "supportedGenerationMethods": ["generateContent"]}
+    methods = ["generateContent", "countTokens"]
+    assert first == {"name": "models/gemini/g", "displayName": "gemini/g", "supportedGenerationMethods": methods}
     assert second["name"] == "tunedModels/x"
     assert decode_models(body) == ["gemini/g", "tunedModels/x"]
     assert json.loads(encode_model("gemini/g", "google", 7)) == first

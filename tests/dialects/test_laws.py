@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from strategies import cut, failures, replies
 from telex.core import sse
@@ -38,6 +39,12 @@ def read(name: str, chunks: list[bytes]) -> list[Event]:
     return [*events, *(event for frame in cutter.end() for event in decoder.feed(frame)), *decoder.end()]
 
 
+def unnamed(choice: Choice) -> Choice:
+    """Without the ids that some dialects give to every part."""
+    parts = (replace(part, dialect="", extra={}) if part.extra.keys() == {"id"} else part for part in choice.parts)
+    return replace(choice, parts=tuple(replace(part, id="") if part.kind == "reasoning" else part for part in parts))
+
+
 # ---- alone
 
 
@@ -45,7 +52,9 @@ def read(name: str, chunks: list[bytes]) -> list[Event]:
 @given(data=some)
 def test_what_is_streamed_is_read_again(name: str, data: st.DataObject) -> None:
     reply = data.draw(replies(name))
-    assert fold(read(name, [stream(name, reply)])) == reply
+    got = fold(read(name, [stream(name, reply)]))
+    assert replace(got, choices=()) == replace(reply, choices=())
+    assert [unnamed(choice) for choice in got.choices] == [unnamed(choice) for choice in reply.choices]
 
 
 @each_dialect
@@ -87,7 +96,8 @@ def test_a_failure_inside_a_stream_is_the_last_word(name: str, data: st.DataObje
     got = fold(read(name, [b"".join(frames(name, [*events, failure, Done()]))]))
     assert got.failure is not None
     assert (got.failure.kind, got.failure.message) == (failure.kind, failure.message)
-    assert [choice.parts for choice in got.choices if choice.parts] == [choice.parts for choice in reply.choices if choice.parts]
+    parts = [unnamed(choice).parts for choice in got.choices if choice.parts]
+    assert parts == [choice.parts for choice in reply.choices if choice.parts]
 
 
 @each_dialect

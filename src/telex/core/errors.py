@@ -52,7 +52,7 @@ class Consequence(Struct, frozen=True):
 CONSEQUENCES: dict[Kind, Consequence] = {
     "bad_request": Consequence(400),
     "unsupported": Consequence(400, elsewhere=True),
-    "context_too_long": Consequence(400),
+    "context_too_long": Consequence(400, elsewhere=True),
     "unauthorized": Consequence(401),
     "permission_denied": Consequence(403),
     "not_found": Consequence(404),

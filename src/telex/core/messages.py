@@ -119,7 +119,8 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
     those headers, which are the dialect's own (versions, betas). `framing`: how the caller wants a stream cut.
     `choices`: how many answers. `max_tokens`: of the output, reasoning included. `effort`: how hard to reason, in the field's words
     (`none`, `minimal`, `low`, `medium`, `high`, …); `thinking_budget`: in tokens, 0 for none, -1 for as many as the model thinks fit;
-    `show_thinking`: whether the reply shows it. `user`: an id of the end user.
+    `show_thinking`: whether the reply shows it. `user`: an id of the end user. `cache_key`: the same for prompts that begin alike, so that
+    what a provider keeps of them is found again.
     `extra`: fields that the vocabulary has no word for.
     """
 
@@ -144,6 +145,7 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
     thinking_budget: int | None = None
     show_thinking: bool | None = None
     user: str | None = None
+    cache_key: str | None = None
     stream: bool = False
     include_usage: bool = False
     framing: Literal["sse", "json-array"] = "sse"

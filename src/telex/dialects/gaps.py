@@ -5,7 +5,8 @@ Names are those of the caller's dialect, so that whoever wrote the request finds
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -19,11 +20,14 @@ ESSENTIAL_WORDS = frozenset({"choices", "stop", "logprobs", "top_logprobs", "for
 
 PLAIN_WORDS = (
     "max_tokens", "tools", "tool_choice", "parallel_calls", "choices", "temperature", "top_p", "top_k", "stop", "seed",
-    "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "effort", "thinking_budget", "show_thinking", "user",
+    "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "effort", "thinking_budget", "show_thinking", "user", "cache_key",
 )  # fmt: skip
 """Words that are said when the field of `Request` holds something."""
 
 FORMATS = ("format.json", "format.json_schema")
+NOTHING_SAID = (("choices", 1), ("logprobs", False), ("top_logprobs", 0))
+"""Values that ask for what happens anyway."""
+
 NO_FIELD = "this model's provider has no field for it"
 WORDS = (*PLAIN_WORDS, *FORMATS, "tools.strict")
 
@@ -37,6 +41,19 @@ CONTENTS = {
 """What may stand in a message besides text, tool calls and their results, and what a person calls it."""
 
 
+class Naming(Protocol):
+    """What is asked of whoever a request comes from: how it names things. Every dialect does, and the client library."""
+
+    @property
+    def FIELDS(self) -> Mapping[str, str]: ...
+    @property
+    def ESSENTIAL(self) -> frozenset[str]: ...
+    @property
+    def PLACE(self) -> tuple[str, str, str]: ...
+    @property
+    def SYSTEM(self) -> str: ...
+
+
 class Gap(Struct, frozen=True):
     """`field`: where it stands in the caller's request. `why`: empty if it may be dropped, else why the request is refused."""
 
@@ -44,7 +61,7 @@ class Gap(Struct, frozen=True):
     why: str = ""
 
 
-def find_gaps(request: Request, source: Dialect, target: Dialect, quirks: Quirks) -> list[Gap]:
+def find_gaps(request: Request, source: Naming, target: Dialect, quirks: Quirks) -> list[Gap]:
     """Everything of `request`, which came in the dialect `source`, that a provider of the dialect `target` can't be told."""
     gaps = [*word_gaps(request, source, target), *tool_gaps(request, source), *message_gaps(request, source, target, quirks)]
     return list(dict.fromkeys(gaps))
@@ -54,7 +71,7 @@ def said_words(request: Request) -> Iterator[str]:
     """The words that a request uses."""
     for word in PLAIN_WORDS:
         value = getattr(request, word)
-        if value is not None and value != () and not (word == "choices" and value == 1):
+        if value is not None and value != () and (word, value) not in NOTHING_SAID:
             yield word
     if request.format is not None and request.format.kind != "text":
         yield f"format.{request.format.kind}"
@@ -62,9 +79,10 @@ def said_words(request: Request) -> Iterator[str]:
         yield "tools.strict"
 
 
-def word_gaps(request: Request, source: Dialect, target: Dialect) -> Iterator[Gap]:
+def word_gaps(request: Request, source: Naming, target: Dialect) -> Iterator[Gap]:
+    withheld = getattr(target, "withheld", none_withheld)(request)
     for word in said_words(request):
-        if word not in target.FIELDS:
+        if word not in target.FIELDS or word in withheld:
             field = source.FIELDS[word]
             yield Gap(field, NO_FIELD if word in ESSENTIAL_WORDS else "")
     for name in request.extra:
@@ -73,18 +91,27 @@ def word_gaps(request: Request, source: Dialect, target: Dialect) -> Iterator[Ga
         yield Gap(source.FIELDS["format.json_schema"], "this model's provider has no place for a schema that is only named")
 
 
-def tool_gaps(request: Request, source: Dialect) -> Iterator[Gap]:
+def none_withheld(request: Request) -> frozenset[str]:
+    return frozenset()
+
+
+def tool_gaps(request: Request, source: Naming) -> Iterator[Gap]:
+    """A tool of a provider's own may go where the model is free to use it or not, and has others."""
+    choice = request.tool_choice
+    free = choice is None or choice.mode != "required"
+    others = free and any(tool.kind == "function" for tool in request.tools)
     for number, tool in enumerate(request.tools):
         field = source.FIELDS["tools"]
         if tool.kind != "function":
-            yield Gap(f"{field}[{number}]", f"this model's provider has no tool of the kind '{tool.kind}'")
+            why = "" if others else f"this model's provider has no tool of the kind '{tool.kind}'"
+            yield Gap(f"{field}[{number}] ({tool.kind})" if others else f"{field}[{number}]", why)
         else:
             yield from (Gap(f"{field}[].{name}") for name in tool.extra)
     if request.tool_choice is not None and request.tool_choice.extra:
         yield Gap(source.FIELDS["tool_choice"], "this model's provider has no such choice of a tool")
 
 
-def message_gaps(request: Request, source: Dialect, target: Dialect, quirks: Quirks) -> Iterator[Gap]:
+def message_gaps(request: Request, source: Naming, target: Dialect, quirks: Quirks) -> Iterator[Gap]:
     for number, message in enumerate(request.messages):
         if message.name:
             yield Gap(f"{nowhere(source)}.name")
@@ -93,7 +120,7 @@ def message_gaps(request: Request, source: Dialect, target: Dialect, quirks: Qui
             yield from part_gaps(part, message, place(request, source, number, index), source, target, quirks)
 
 
-def part_gaps(part: Part, message: Message, where: str, source: Dialect, target: Dialect, quirks: Quirks) -> Iterator[Gap]:
+def part_gaps(part: Part, message: Message, where: str, source: Naming, target: Dialect, quirks: Quirks) -> Iterator[Gap]:
     ours = part.dialect == target.NAME
     if part.kind == "opaque" and not ours:
         if message.role == "assistant":
@@ -105,13 +132,11 @@ def part_gaps(part: Part, message: Message, where: str, source: Dialect, target:
         yield Gap(where, "a stored file is known only to the provider that stores it; send its content")
     elif (content := content_of(part)) in CONTENTS and content not in target.CONTENT:
         yield Gap(where, f"this model's provider takes no {CONTENTS[content]}")
-    if part.kind == "tool_call" and "arguments.object" in target.CONTENT and not is_object(part.text):
+    if part.kind == "tool_call" and part.tool != "custom" and "arguments.object" in target.CONTENT and not is_object(part.text):
         yield Gap(where, "the arguments of a call must be a JSON object, this model's provider takes nothing else")
-    if part.kind == "tool_call" and part.tool == "custom" and "tool_call.custom" not in target.CONTENT:
-        yield Gap(where, "this model's provider knows no calls of free-text tools")
     if part.kind == "reasoning" and not carries_reasoning(part, target, quirks):
         yield Gap(f"{nowhere(source, part=True)} (reasoning)")
-    elif part.signature and not ours:
+    elif part.signature and not ours and not (quirks.google_signatures and part.dialect == "gemini"):
         yield Gap(f"{nowhere(source, part=True)} (signature)")
     if part.is_error and "tool_result.is_error" not in target.CONTENT:
         yield Gap(f"{nowhere(source, part=True)}.is_error")
@@ -145,7 +170,7 @@ def is_object(text: str) -> bool:
         return False
 
 
-def place(request: Request, source: Dialect, number: int, index: int) -> str:
+def place(request: Request, source: Naming, number: int, index: int) -> str:
     """Where part `index` of message `number` stands in the request as it came."""
     leading = bool(source.SYSTEM) and request.messages[0].role == "system"
     if leading and number == 0:
@@ -157,7 +182,7 @@ def place(request: Request, source: Dialect, number: int, index: int) -> str:
     return f"{messages}[{number - leading}].{content}[{index}]"
 
 
-def nowhere(source: Dialect, part: bool = False) -> str:
+def nowhere(source: Naming, part: bool = False) -> str:
     """A place in any message, for what may stand in many."""
     messages, content, _ = source.PLACE
     return f"{messages}[].{content}[]" if part else f"{messages}[]"

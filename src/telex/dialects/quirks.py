@@ -13,7 +13,9 @@ class Quirks(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     `repair`: what is sent confuses official SDKs (repeated roles, names and ids); frames are encoded anew even in the same dialect.
     `no_stream_options`: it refuses them, and says usage unasked.
     `limit_field`: what it calls the limit of the output. `reasoning_field`: where a message may bring earlier reasoning back; nowhere
-    if it is empty.
+    if it is empty. `google_signatures`: it takes back what Gemini signed, in `extra_content`.
+    `counting`: how it counts the tokens of a prompt where that is not its dialect's own way: `beside`, at a path that the dialect itself
+    has not; `flat`, with the request's fields in the question itself.
     """
 
     no_done: bool = False
@@ -22,6 +24,8 @@ class Quirks(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     no_stream_options: bool = False
     limit_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     reasoning_field: Literal["", "reasoning_content", "reasoning"] = ""
+    google_signatures: bool = False
+    counting: Literal["", "beside", "flat"] = ""
 
 
 NO_QUIRKS = Quirks()

@@ -7,7 +7,7 @@ from msgspec import Struct
 from telex.core import json
 from telex.core.errors import Failure
 from telex.core.messages import Fields, Request
-from telex.dialects import DIALECTS, Dialect
+from telex.dialects import DIALECTS, Dialect, library
 from telex.dialects.gaps import NO_FIELD, find_gaps
 from telex.dialects.quirks import Quirks
 
@@ -34,18 +34,44 @@ def address(request: Request, target: Dialect, model: str, stream: bool, manner:
 
     A failure of the kind `unsupported` names the first field that the target can't be told.
     """
-    dropped: tuple[str, ...] = ()
-    if request.dialect != target.NAME:
-        gaps = find_gaps(request, DIALECTS[request.dialect], target, manner.quirks)
-        for gap in gaps:
-            if gap.why or strict:
-                why = gap.why or f"{NO_FIELD}, and this model lets nothing go"
-                return Failure("unsupported", f"Unsupported '{gap.field}': {why}.", gap.field, code="unsupported_parameter")
-        dropped = tuple(gap.field for gap in gaps)
+    dropped = find_dropped(request, target, manner.quirks, strict)
+    if isinstance(dropped, Failure):
+        return dropped
     try:
         path = target.generate_path(model, stream)
     except ValueError as error:
-        return Failure("bad_request", f"'{model}' is no name of a model: {error}.", "model", code="invalid_value")
+        return no_model(model, error)
     fields = target.encode_request(request, model, stream, manner.quirks)
-    body = json.encode({**manner.defaults, **fields, **manner.always})
+    body = json.encode({**target.DEFAULTS, **manner.defaults, **fields, **manner.always})
     return Outgoing(path, body, target.request_headers(request), dropped)
+
+
+def address_count(request: Request, target: Dialect, model: str, quirks: Quirks, strict: bool = False) -> Outgoing | Failure | None:
+    """The question how many tokens the prompt of `request` has, for a provider of the dialect `target`; None if it does not count."""
+    try:
+        path = target.COUNT.path(model, quirks)
+    except ValueError as error:
+        return no_model(model, error)
+    if path is None:
+        return None
+    dropped = find_dropped(request, target, quirks, strict)
+    if isinstance(dropped, Failure):
+        return dropped
+    body = json.encode(target.COUNT.encode_request(request, model, quirks))
+    return Outgoing(path, body, target.request_headers(request), dropped)
+
+
+def find_dropped(request: Request, target: Dialect, quirks: Quirks, strict: bool) -> tuple[str, ...] | Failure:
+    if request.dialect == target.NAME:
+        return ()
+    source = DIALECTS[request.dialect] if request.dialect else library
+    gaps = find_gaps(request, source, target, quirks)
+    for gap in gaps:
+        if gap.why or strict:
+            why = gap.why or f"{NO_FIELD}, and this model lets nothing go"
+            return Failure("unsupported", f"Unsupported '{gap.field}': {why}.", gap.field, code="unsupported_parameter")
+    return tuple(gap.field for gap in gaps)
+
+
+def no_model(model: str, error: ValueError) -> Failure:
+    return Failure("bad_request", f"'{model}' is no name of a model: {error}.", "model", code="invalid_value")

@@ -6,19 +6,23 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from telex.core import json, sse
-from telex.core.messages import Request
-from telex.dialects.anthropic.body import encode_request
+from telex.core.messages import Fields, Request
+from telex.dialects.anthropic import count
+from telex.dialects.anthropic.body import encode_request, withheld
 from telex.dialects.anthropic.decoder import Decoder
 from telex.dialects.anthropic.encoder import Encoder
 from telex.dialects.anthropic.errors import decode_error, encode_error, status_of
 from telex.dialects.anthropic.reply import encode_reply
 from telex.dialects.anthropic.request import decode_request
 from telex.dialects.anthropic.words import NAME, VERSION
+from telex.dialects.operation import COUNT as COUNTS
 from telex.dialects.operation import GENERATE, Operation
 
 __all__ = [
     "AUTH",
     "CONTENT",
+    "COUNT",
+    "DEFAULTS",
     "ESSENTIAL",
     "FIELDS",
     "KEEP_ALIVE",
@@ -42,6 +46,7 @@ __all__ = [
     "generate_path",
     "request_headers",
     "status_of",
+    "withheld",
 ]
 
 FIELDS = {
@@ -59,6 +64,7 @@ FIELDS = {
     "thinking_budget": "thinking.budget_tokens",
     "show_thinking": "thinking.display",
     "user": "metadata.user_id",
+    "cache_key": "cache_control",
 }
 CONTENT = frozenset(
     {
@@ -72,16 +78,21 @@ CONTENT = frozenset(
         "tool_result.is_error",
     }
 )
-ESSENTIAL = frozenset({"compaction", "container", "context_management", "mcp_servers", "output_format", "thread"})
+ESSENTIAL = frozenset({"compaction", "container", "mcp_servers", "thread"})
 PLACE, SYSTEM = ("messages", "content", "content"), "system"
+DEFAULTS: Fields = {"max_tokens": 8192}
+"""It refuses requests without a limit; every model that Anthropic serves can write as much."""
+
 MODELS, AUTH, REQUEST_ID = "/models?limit=1000", "x-api-key", "request-id"
+COUNT = count
+PATHS = {"/v1/messages": GENERATE, "/v1/messages/count_tokens": COUNTS}
 
 KEEP_ALIVE = sse.encode(b'{"type":"ping"}', "ping")
 TERMINATOR = sse.encode(b'{"type":"message_stop"}', "message_stop")
 
 
 def find_operation(path: str, query: str) -> Operation | None:
-    return GENERATE if path == "/v1/messages" else None
+    return PATHS.get(path)
 
 
 def generate_path(model: str, stream: bool) -> str:

@@ -25,6 +25,15 @@ ROLES = {"assistant": "assistant", "system": "system", "developer": "system"}
 NO_THINKING = frozenset({"none", "minimal"})
 """Efforts that this dialect says by switching thinking off."""
 
+AUTOMATIC_CACHE: Fields = {"type": "ephemeral"}
+"""What stands for a key to a cache: Anthropic finds what it keeps by the words themselves, if it is asked to keep them."""
+
+ROOM = 8192
+"""Tokens for what is said behind the thinking, where nobody said how many."""
+
+LEAST_TOP_P = 0.95
+"""That it takes from who thinks."""
+
 LEAST_BUDGET = 1024
 """The smallest number of tokens that a provider takes as a budget for thinking."""
 
@@ -78,6 +87,7 @@ def own_citations(block: Fields) -> Fields:
 
 def from_request(request: Request) -> Fields:
     system, messages = from_messages(request.messages)
+    thinking, unsaid = from_thinking(request), withheld(request)
     choice = request.tool_choice
     named = bool(choice and choice.names) and not (choice and choice.mode == "required" and len(choice.names) == 1)
     tools = [
@@ -87,16 +97,17 @@ def from_request(request: Request) -> Fields:
     for name, value in (
         ("system", system),
         ("messages", messages),
-        ("max_tokens", request.max_tokens),
+        ("max_tokens", from_limit(request, thinking)),
         ("tools", tools or None),
         ("tool_choice", from_choice(choice, request.parallel_calls) if tools else None),
-        ("temperature", request.temperature),
-        ("top_p", request.top_p),
-        ("top_k", request.top_k),
+        ("temperature", None if "temperature" in unsaid else request.temperature),
+        ("top_p", None if "top_p" in unsaid else request.top_p),
+        ("top_k", None if "top_k" in unsaid else request.top_k),
         ("stop_sequences", list(request.stop) or None),
-        ("thinking", from_thinking(request)),
+        ("thinking", thinking),
         ("output_config", from_output(request) or None),
         ("metadata", {"user_id": request.user} if request.user else None),
+        ("cache_control", AUTOMATIC_CACHE if request.cache_key else None),
     ):
         if value is not None:
             fields[name] = value
@@ -124,6 +135,8 @@ def from_messages(messages: tuple[Message, ...]) -> tuple[str | list[Fields] | N
     system = [block for message in leading for part in message.parts for block in from_part(part)]
     said = ((role, blocks) for role, blocks in turns if blocks)
     merged = [(role, [block for _, blocks in group for block in blocks]) for role, group in groupby(said, key=lambda turn: turn[0])]
+    if not merged and system:  # there must be a message
+        return None, [{"role": "user", "content": plain(system)}]
     return plain(system), [{"role": role, "content": plain(blocks)} for role, blocks in merged]
 
 
@@ -150,7 +163,7 @@ def from_part(part: Part) -> list[Fields]:
         case "reasoning" if part.dialect == NAME and part.signature:
             return [{"type": "thinking", "thinking": part.text, "signature": part.signature}]
         case "tool_call":
-            return [{"type": "tool_use", "id": to_id(call_key(part)), "name": part.name, "input": to_input(part.text), **extra}]
+            return [{"type": "tool_use", "id": to_id(call_key(part)), "name": part.name, "input": input_of(part), **extra}]
         case "image" | "file":
             return [{**from_media(part), **extra}]
         case "opaque" if part.dialect == NAME:
@@ -199,6 +212,11 @@ def from_result(part: Part) -> Fields:
     }
 
 
+def input_of(part: Part) -> Fields:
+    """What a call was given: of a free-text tool, which this dialect has not, its text."""
+    return {"input": part.text} if part.tool == "custom" else to_input(part.text)
+
+
 def to_id(id: str) -> str:
     """The id of a call as this dialect takes it: the same for the same, another for another."""
     if IDS.fullmatch(id):
@@ -210,7 +228,7 @@ def from_tool(tool: Tool) -> Fields:
     fields: Fields = {"name": tool.name}
     if tool.description:
         fields["description"] = tool.description
-    fields["input_schema"] = NO_SCHEMA if tool.schema is None else tool.schema
+    fields["input_schema"] = tool.schema or NO_SCHEMA
     return fields if tool.strict is None else {**fields, "strict": tool.strict}
 
 
@@ -226,20 +244,60 @@ def from_choice(choice: ToolChoice | None, parallel: bool | None) -> Fields | No
 
 
 def from_thinking(request: Request) -> Fields | None:
-    """A budget says it exactly; an effort lets the model decide, but for tools that it must call: those forbid it to think."""
+    """A budget says it exactly; an effort lets the model decide. Tools that it must call forbid it to think, and so does, within a
+    budget, a turn that goes on without the thoughts that it began with."""
     budget, effort = request.thinking_budget, request.effort
     forced = request.tool_choice is not None and request.tool_choice.mode == "required"
     if budget == 0 or (budget is None and effort in NO_THINKING):
         return {"type": "disabled"}
+    if forced or (budget is not None and budget > 0 and unthought(request)):
+        return None
     if budget is not None and budget > 0:
         thinking: Fields = {"type": "enabled", "budget_tokens": max(LEAST_BUDGET, budget)}
-    elif budget is not None or ((effort or request.show_thinking) and not forced):
+    elif budget is not None or effort or request.show_thinking:
         thinking = {"type": "adaptive"}
     else:
         return None
     if request.show_thinking is not None:
         thinking["display"] = "summarized" if request.show_thinking else "omitted"
     return thinking
+
+
+def withheld(request: Request) -> frozenset[str]:
+    """Words of a request that can't be said beside its others: who thinks may not be told how to sample, and whom a tool is forced upon
+    may not think."""
+    thinking = from_thinking(request)
+    if thinking is None:
+        return frozenset({"thinking_budget", "show_thinking"})
+    if thinking["type"] == "disabled":
+        return frozenset()
+    sampling = {"top_k"}
+    if request.temperature != 1:
+        sampling.add("temperature")
+    if request.top_p is not None and request.top_p < LEAST_TOP_P:
+        sampling.add("top_p")
+    return frozenset(sampling)
+
+
+def from_limit(request: Request, thinking: Fields | None) -> int | None:
+    """The limit of an answer holds its thinking too, and must be more than that."""
+    budget = thinking.get("budget_tokens", 0) if thinking else 0
+    if not budget or (request.max_tokens is not None and request.max_tokens > budget):
+        return request.max_tokens
+    return budget + (request.max_tokens or ROOM)
+
+
+def unthought(request: Request) -> bool:
+    """Whether the turn that tools' results continue has lost its thoughts: thinking can't begin in the middle of one."""
+    spoken = (message for message in reversed(request.messages) if message.role in ("assistant", "user"))
+    turn = next((message for message in spoken if not only_results(message)), None)
+    if turn is None or turn.role != "assistant" or not any(part.kind == "tool_call" for part in turn.parts):
+        return False
+    return not any(part.kind == "reasoning" and part.dialect == NAME and (part.signature or part.data) for part in turn.parts)
+
+
+def only_results(message: Message) -> bool:
+    return bool(message.parts) and all(part.kind == "tool_result" for part in message.parts)
 
 
 def from_output(request: Request) -> Fields:

@@ -62,6 +62,8 @@ NO_CREDIT = "credit balance is too low"
 """What an account without money is told, with the status and type of a bad request."""
 
 OVERLOADED = 529
+THREAD, NO_THREAD = "thread", "thread_unsupported_request"
+"""A field, and what its SDKs must be told of it where there are no threads: their tool runners then send the whole conversation instead."""
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Failure:
@@ -91,7 +93,9 @@ def read_error(body: Any, status: int = 0, wait: float | None = None) -> Failure
 def error_object(failure: Failure, id: str = "") -> Fields:
     """`id`: of the request."""
     error: Fields = {"type": failure.type if failure.type in STATUSES else TYPES[failure.kind], "message": failure.message}
-    if failure.code:
+    if failure.kind == "unsupported" and failure.param == THREAD:
+        error["details"] = {"error_code": NO_THREAD, "unsupported": [THREAD]}
+    elif failure.code:
         error["details"] = {"error_code": failure.code}
     return {"type": "error", "error": error, **({"request_id": id} if id else {})}
 

@@ -32,10 +32,12 @@ class WireMessage(Struct):
     content: str | list[Fields]
 
 
-class WireRequest(Struct):
+class WirePrompt(Struct, kw_only=True):
+    """What is counted; an answer's limit may be missing."""
+
     model: Annotated[str, Meta(min_length=1)]
-    max_tokens: Count
-    messages: Annotated[list[Fields], Meta(min_length=1)]
+    max_tokens: Count | None = None
+    messages: list[Fields]
     system: str | list[Fields] | None = None
     tools: list[Fields] | None = None
     tool_choice: Fields | None = None
@@ -45,13 +47,23 @@ class WireRequest(Struct):
     stop_sequences: list[str] | None = None
     thinking: Fields | None = None
     output_config: Fields | None = None
+    output_format: Fields | None = None
+    """What `output_config.format` was called while it was a beta."""
     metadata: Fields | None = None
     stream: bool | None = None
 
 
+class WireRequest(WirePrompt, kw_only=True):
+    max_tokens: Count
+
+
 _fields = msgspec.json.Decoder(dict[str, Raw])
-_request = msgspec.json.Decoder(WireRequest)
+_decoders: dict[str, msgspec.json.Decoder[WirePrompt]] = {
+    "generate": msgspec.json.Decoder(WireRequest),
+    "count": msgspec.json.Decoder(WirePrompt),
+}
 REQUEST_FIELDS = frozenset(WireRequest.__struct_fields__)
+SAYS_NOTHING = (b"null", b"[]", b"{}")
 HEADERS = ("anthropic-version", "anthropic-beta")
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 CHOICES: dict[str, Literal["auto", "none", "required"]] = {"auto": "auto", "none": "none", "any": "required", "tool": "required"}
@@ -74,8 +86,8 @@ def decode_request(body: bytes, operation: Operation = GENERATE, headers: Mappin
         return Failure("bad_request", message, "anthropic-version", code="invalid_value")
     try:
         fields = _fields.decode(body)
-        wire = _request.decode(body)
-        extra = {k: json.decode(v) for k, v in fields.items() if k not in REQUEST_FIELDS}
+        wire = _decoders[operation.kind].decode(body)
+        extra = {k: json.decode(v) for k, v in fields.items() if k not in REQUEST_FIELDS and bytes(v) not in SAYS_NOTHING}
         return to_request(wire, extra, body, {"anthropic-version": version, **{k: v for k, v in headers.items() if k in HEADERS}})
     except msgspec.ValidationError as error:
         failure = invalid(str(error))
@@ -88,8 +100,8 @@ def decode_request(body: bytes, operation: Operation = GENERATE, headers: Mappin
         return error.failure
 
 
-def to_request(wire: WireRequest, extra: Fields, body: bytes, headers: dict[str, str]) -> Request | Failure:
-    messages = to_messages(wire)
+def to_request(wire: WirePrompt, extra: Fields, body: bytes, headers: dict[str, str]) -> Request | Failure:
+    messages = to_messages(wire, goes_on=goes_on(extra))
     if isinstance(messages, Failure):
         return messages
     thinking, choice, output, metadata = to_thinking(wire.thinking), wire.tool_choice, wire.output_config or {}, wire.metadata or {}
@@ -106,7 +118,7 @@ def to_request(wire: WireRequest, extra: Fields, body: bytes, headers: dict[str,
         top_p=wire.top_p,
         top_k=wire.top_k,
         stop=tuple(wire.stop_sequences or ()),
-        format=to_format(said(output, "format", "output_config", dict)),
+        format=to_format(said(output, "format", "output_config", dict) or wire.output_format),
         effort=said(output, "effort", "output_config", str),
         thinking_budget=thinking.budget,
         show_thinking=thinking.show,
@@ -120,7 +132,18 @@ def to_request(wire: WireRequest, extra: Fields, body: bytes, headers: dict[str,
     )
 
 
-def to_messages(wire: WireRequest) -> tuple[Message, ...] | Failure:
+def goes_on(extra: Fields) -> bool:
+    """Whether the provider holds what was said before, so that only what is new is here (a beta: `thread`)."""
+    match extra.get("thread"):
+        case {"type": "continue"}:
+            return True
+    return False
+
+
+def to_messages(wire: WirePrompt, goes_on: bool) -> tuple[Message, ...] | Failure:
+    """`goes_on`: what the results answer may have been said before."""
+    if not wire.messages and not goes_on:
+        raise WrongField("messages", "expected at least one")
     messages: list[Message] = []
     called: set[str] = set()
     if system := content(wire.system or "", "system"):
@@ -135,7 +158,7 @@ def to_messages(wire: WireRequest) -> tuple[Message, ...] | Failure:
         for index, part in enumerate(parts):
             if part.kind == "tool_call":
                 called.add(part.id)
-            elif part.kind == "tool_result" and (message.role != "user" or part.id not in called):
+            elif part.kind == "tool_result" and (message.role != "user" or not (goes_on or part.id in called)):
                 raise WrongField(f"{place}.content[{index}].tool_use_id", "no earlier message of the assistant made this call")
         results = tuple(part for part in parts if part.kind == "tool_result")
         others = tuple(part for part in parts if part.kind != "tool_result")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 
 from telex.core import json
-from telex.core.messages import Request
+from telex.core.messages import Fields, Request
+from telex.dialects.gemini import count
 from telex.dialects.gemini.body import encode_request
 from telex.dialects.gemini.decoder import Decoder
 from telex.dialects.gemini.encoder import Encoder
 from telex.dialects.gemini.errors import decode_error, encode_error, status_of
+from telex.dialects.gemini.names import model_path, resource
 from telex.dialects.gemini.reply import encode_reply
 from telex.dialects.gemini.request import decode_request
 from telex.dialects.gemini.signatures import NAME
@@ -20,6 +22,8 @@ from telex.dialects.operation import Operation
 __all__ = [
     "AUTH",
     "CONTENT",
+    "COUNT",
+    "DEFAULTS",
     "ESSENTIAL",
     "FIELDS",
     "KEEP_ALIVE",
@@ -76,7 +80,9 @@ ESSENTIAL = frozenset(
 """What the prompt is or what comes out; the rest (safety settings, labels, tiers) is how."""
 
 PLACE, SYSTEM = ("contents", "parts", "parts"), "systemInstruction"
+DEFAULTS: Fields = {}
 MODELS, AUTH, REQUEST_ID = "/models?pageSize=1000", "x-goog-api-key", ""
+COUNT = count
 
 KEEP_ALIVE = b"\r\n"
 """A bare empty line: the official SDK fails on comments."""
@@ -85,41 +91,31 @@ TERMINATOR = b""
 
 PATH = re.compile(
     r"/v1(?:beta|alpha|beta1)?/(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?"
-    r"(?P<kind>models|tunedModels)/(?P<model>.+):(?P<verb>generateContent|streamGenerateContent)"
+    r"(?:(?P<kind>models|tunedModels)/)?(?P<model>.+):(?P<verb>generateContent|streamGenerateContent|countTokens)"
 )
 
 
 def find_operation(path: str, query: str) -> Operation | None:
     if (match := PATH.fullmatch(path)) is None:
         return None
-    model = match["model"].removeprefix("models/") if match["kind"] == "models" else f"tunedModels/{match['model']}"
-    if match["verb"] == "generateContent":
-        return Operation(model)
+    model = f"tunedModels/{match['model']}" if match["kind"] == "tunedModels" else match["model"].removeprefix("models/")
+    if match["kind"] is None and "/" not in model:  # some SDKs leave `models/` out where a name has a slash
+        return None
+    if match["verb"] != "streamGenerateContent":
+        return Operation(model, kind="count" if match["verb"] == "countTokens" else "generate")
     return Operation(model, True, "sse" if "sse" in parse_qs(query).get("alt", ()) else "json-array")
 
 
 def generate_path(model: str, stream: bool) -> str:
-    kind, slash, name = model.partition("/")
-    if kind not in ("models", "tunedModels") or not slash:
-        kind, name = "models", model
-    if wrong := next((mark for mark in ("/", "\\", "..", "?", "#", "%") if mark in name), ""):
-        raise ValueError(f"it has '{wrong}' in it")
-    if not name or not name.isprintable():
-        raise ValueError("it has characters that cannot be printed" if name else "it is empty")
-    verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-    return f"/{kind}/{quote(name, safe=':@')}:{verb}"
+    return model_path(model, "streamGenerateContent?alt=sse" if stream else "generateContent")
 
 
 def request_headers(request: Request | None) -> dict[str, str]:
     return {}
 
 
-def resource(name: str) -> str:
-    return name if name.startswith(("models/", "tunedModels/")) else f"models/{name}"
-
-
 def model_object(name: str) -> dict[str, object]:
-    return {"name": resource(name), "displayName": name, "supportedGenerationMethods": ["generateContent"]}
+    return {"name": resource(name), "displayName": name, "supportedGenerationMethods": ["generateContent", "countTokens"]}
 
 
 def encode_models(models: Iterable[tuple[str, str]], created: int) -> bytes:

@@ -55,10 +55,13 @@ def from_request(request: Request) -> Fields:
     config = {name: value for name, value in from_config(request).items() if value is not None}
     fields: Fields = {"contents": from_messages(request.messages)}
     system = [part for message in request.messages if message.role in ("system", "developer") for part in from_parts(message)]
+    if system and not fields["contents"]:  # there must be one
+        fields["contents"] = [{"role": "user", "parts": system}]
+        system = []
     for name, value in (
         ("systemInstruction", {"parts": system} if system else None),
         ("tools", from_tools(request.tools)),
-        ("toolConfig", from_choice(request.tool_choice)),
+        ("toolConfig", from_choice(request.tool_choice) if request.tools else None),
         ("generationConfig", config or None),
     ):
         if value is not None:
@@ -184,8 +187,12 @@ def from_media(part: Part) -> Fields:
 
 
 def from_call(part: Part, first: bool) -> Fields:
-    """`first`: of its turn, whose signature Gemini wants to see."""
-    body: Fields = {**({"id": part.id} if part.id else {}), "name": part.name, "args": arguments(part.text)}
+    """`first`: of its turn, whose signature Gemini wants to see. What a free-text tool was given is an argument here."""
+    body: Fields = {
+        **({"id": part.id} if part.id else {}),
+        "name": part.name,
+        "args": {"input": part.text} if part.tool == "custom" else arguments(part.text),
+    }
     signature = part.signature if part.dialect == NAME else ""
     if not signature and first:
         signature = UNSIGNED

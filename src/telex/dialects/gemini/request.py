@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
+import msgspec
+from msgspec import Raw
+
 from telex.core import json
 from telex.core.errors import Failure
 from telex.core.messages import Fields, Format, Request, Tool, ToolChoice
 from telex.dialects.gemini.contents import to_messages
-from telex.dialects.gemini.fields import Node
+from telex.dialects.gemini.fields import Node, camel
 from telex.dialects.gemini.schema import to_json_schema
 from telex.dialects.gemini.signatures import NAME
 from telex.dialects.operation import GENERATE, Operation
@@ -32,21 +35,35 @@ MODES: dict[str, Literal["auto", "none", "required"]] = {
 """`VALIDATED` is `AUTO` but for which functions may be called and how strictly."""
 
 JSON, PLAIN = "application/json", "text/plain"
+WHOLE = "generateContentRequest"
+
+_fields = msgspec.json.Decoder(dict[str, Raw])
 
 
 def decode_request(body: bytes, operation: Operation = GENERATE, headers: Mapping[str, str] = MappingProxyType({})) -> Request | Failure:
     """The request that a body and its path make, or why they make none, with the field it is about."""
     try:
+        body, place = unwrap(body) if operation.kind == "count" else (body, "")
         wire = json.decode(body)
         if not isinstance(wire, dict):
-            return Failure("bad_request", "The body is not a generateContent request: it is no object.", code="invalid_type")
-        return to_request(Node(wire), operation, body)
+            return Failure("bad_request", "The body is not a generateContent request: it is no object.", place, code="invalid_type")
+        return to_request(Node(wire, place), operation, body)
     except json.Malformed as error:
         return Failure("bad_request", f"The body is not JSON: {error}.", code="invalid_json")
     except WrongField as error:
         return error.failure
     except RecursionError:
         return Failure("bad_request", "The body is nested too deeply.", code="too_deep")
+
+
+def unwrap(body: bytes) -> tuple[bytes, str]:
+    """The request whose tokens are to be counted, and the field that it stands in: it may be the whole body."""
+    try:
+        fields = _fields.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body, ""  # whoever reads it next says why
+    name = next((name for name in fields if camel(name) == WHOLE), "")
+    return (bytes(fields[name]), name) if name else (body, "")
 
 
 def to_request(root: Node, operation: Operation, body: bytes) -> Request:

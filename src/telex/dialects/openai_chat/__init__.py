@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from telex.core import json
-from telex.core.messages import Request
+from telex.core.messages import Fields, Request
+from telex.dialects.openai_chat import count
 from telex.dialects.openai_chat.body import encode_request
 from telex.dialects.openai_chat.decoder import Decoder
 from telex.dialects.openai_chat.encoder import Encoder
@@ -13,11 +14,14 @@ from telex.dialects.openai_chat.errors import decode_error, encode_error, status
 from telex.dialects.openai_chat.parts import NAME
 from telex.dialects.openai_chat.reply import encode_reply
 from telex.dialects.openai_chat.request import decode_request
+from telex.dialects.operation import COUNT as COUNTS
 from telex.dialects.operation import GENERATE, Operation
 
 __all__ = [
     "AUTH",
     "CONTENT",
+    "COUNT",
+    "DEFAULTS",
     "ESSENTIAL",
     "FIELDS",
     "KEEP_ALIVE",
@@ -62,11 +66,15 @@ FIELDS = {
     "format.json_schema": "response_format",
     "effort": "reasoning_effort",
     "user": "safety_identifier",
+    "cache_key": "prompt_cache_key",
 }
-CONTENT = frozenset({"image.data", "image.url", "audio", "file.data", "tool_call.custom"})
+CONTENT = frozenset({"image.data", "image.url", "audio", "file.data"})
 ESSENTIAL = frozenset({"audio", "functions", "function_call", "modalities", "moderation", "prediction", "web_search_options"})
 PLACE, SYSTEM = ("messages", "content", "tool_calls"), ""
+PATHS = {"/v1/chat/completions": GENERATE, f"/v1{count.PATH}": COUNTS}
+DEFAULTS: Fields = {}
 MODELS, AUTH, REQUEST_ID = "/models", "bearer", "x-request-id"
+COUNT = count
 
 KEEP_ALIVE = b": keep-alive\n\n"
 """The official SDKs skip comments."""
@@ -75,7 +83,7 @@ TERMINATOR = b"data: [DONE]\n\n"
 
 
 def find_operation(path: str, query: str) -> Operation | None:
-    return GENERATE if path == "/v1/chat/completions" else None
+    return PATHS.get(path)
 
 
 def generate_path(model: str, stream: bool) -> str:

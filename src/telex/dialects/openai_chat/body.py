@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -15,6 +16,9 @@ from telex.dialects.quirks import Quirks
 
 SCHEMA_NAME = "answer"
 """The name that a schema must have here, for those that came without one."""
+
+USER_LENGTH = 128
+"""Characters that the id of an end user may have here."""
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _options = msgspec.json.Decoder(Fields | None)
@@ -44,9 +48,9 @@ def from_request(request: Request, quirks: Quirks) -> Fields:
     messages = [wire for message in request.messages for wire in from_message(message, quirks)]
     fields: Fields = {"model": request.model, "messages": messages}
     for name, value in (
-        ("tools", [from_tool(t) for t in request.tools] or None),
-        ("tool_choice", from_choice(request.tool_choice)),
-        ("parallel_tool_calls", request.parallel_calls),
+        ("tools", [from_tool(t) for t in request.tools if t.kind == "function" or not request.dialect] or None),
+        ("tool_choice", from_choice(request.tool_choice) if request.tools else None),
+        ("parallel_tool_calls", request.parallel_calls if request.tools else None),
         ("n", request.choices if request.choices > 1 else None),
         (quirks.limit_field, request.max_tokens),
         ("temperature", request.temperature),
@@ -59,23 +63,38 @@ def from_request(request: Request, quirks: Quirks) -> Fields:
         ("top_logprobs", request.top_logprobs),
         ("response_format", from_format(request.format)),
         ("reasoning_effort", request.effort),
-        ("safety_identifier", request.user),
+        ("safety_identifier", from_user(request.user)),
+        ("prompt_cache_key", request.cache_key),
     ):
         if value is not None:
             fields[name] = value
     return fields
 
 
+def from_user(user: str | None) -> str | None:
+    """The id of an end user; a longer one than may be, as another that is the same for the same."""
+    return user if user is None or len(user) <= USER_LENGTH else sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def from_message(message: Message, quirks: Quirks) -> list[Fields]:
     """A message as this dialect has it: each tool result is a message of its own, and what media those hold follow as the user's."""
     results = [part for part in message.parts if part.kind == "tool_result"]
     others = tuple(part for part in message.parts if part.kind != "tool_result")
+    if message.role == "assistant" and message.parts and not any(is_said(part, quirks) for part in message.parts):
+        return []  # a turn of which nothing is left would be refused
     wires = [from_result(result) for result in results]
     media = tuple(part for result in results for part in result.parts if part.kind != "text")
     if media or others or not results:
         role = "user" if message.role == "tool" else message.role
         wires.append(from_parts(role, media + others, message.name, quirks))
     return wires
+
+
+def is_said(part: Part, quirks: Quirks) -> bool:
+    """Whether anything of a part of the model's turn stands in its message."""
+    if part.kind == "reasoning":
+        return bool(quirks.reasoning_field and part.text)
+    return part.kind != "opaque" or part.dialect == NAME
 
 
 def from_result(part: Part) -> Fields:
@@ -94,7 +113,7 @@ def from_parts(role: str, parts: tuple[Part, ...], name: str, quirks: Quirks) ->
                 fields["function_call"] = {"name": part.name, "arguments": part.text}
             case "tool_call", tool:
                 more = part.extra if part.dialect == NAME else {}
-                fields.setdefault("tool_calls", []).append({**call(tool, part), **signed(part.signature, part.dialect), **more})
+                fields.setdefault("tool_calls", []).append({**call(tool, part), **from_signature(part, quirks), **more})
             case "refusal", _:
                 fields["refusal"] = part.text
             case "reasoning", _:
@@ -104,8 +123,13 @@ def from_parts(role: str, parts: tuple[Part, ...], name: str, quirks: Quirks) ->
                 content += [part.extra] if part.dialect == NAME else []
             case _:
                 content.append(from_part(part))
-                fields |= signed(part.signature, part.dialect)
+                fields |= from_signature(part, quirks)
     return {**fields, "content": plain(content)}
+
+
+def from_signature(part: Part, quirks: Quirks) -> Fields:
+    """What signs a part, for those who know such a field."""
+    return signed(part.signature, part.dialect) if quirks.google_signatures else {}
 
 
 def plain(content: list[Fields]) -> str | list[Fields] | None:

@@ -245,7 +245,11 @@ class OpenChoice:
             id = f"call_{len(self.calls)}"
         if not isinstance(key, int) or self._quirks.calls_by_id:
             key = id or (next(reversed(self.calls)) if self.calls else 0)
-        if (call := self.calls.get(key)) is None:
+        call = self.calls.get(key)
+        if call is not None and call.part >= 0 and name and id and call.id and id != call.id:  # one index for all, as many servers have
+            events.append(PartEnd(self.index, call.part))
+            call = None
+        if call is None:
             call = self.calls[key] = OpenCall(id)
         call.id = call.id or id
         text = body.get("input" if tool == "custom" else "arguments") or ""

@@ -65,6 +65,7 @@ class WireRequest(Struct):
     reasoning_effort: str | None = None
     safety_identifier: str | None = None
     user: str | None = None
+    prompt_cache_key: str | None = None
     stream: bool | None = None
     stream_options: WireStreamOptions | None = None
 
@@ -74,6 +75,9 @@ _request = msgspec.json.Decoder(WireRequest)
 REQUEST_FIELDS = frozenset(WireRequest.__struct_fields__)
 MESSAGE_FIELDS = WireMessage.__struct_fields__
 FORMATS: dict[str, Literal["text", "json", "json_schema"]] = {"text": "text", "json_object": "json", "json_schema": "json_schema"}
+NOTHING_SAID = (("modalities", ["text"]),)
+"""Fields that ask for what happens anyway."""
+
 MODES: tuple[Literal["auto", "none", "required"], ...] = ("auto", "none", "required")
 
 
@@ -82,7 +86,8 @@ def decode_request(body: bytes, operation: Operation = GENERATE, headers: Mappin
     try:
         fields = _fields.decode(body)
         wire = _request.decode(body)
-        return to_request(wire, {k: json.decode(v) for k, v in fields.items() if k not in REQUEST_FIELDS and bytes(v) != b"null"}, body)
+        extra = {k: json.decode(v) for k, v in fields.items() if k not in REQUEST_FIELDS}
+        return to_request(wire, {k: v for k, v in extra.items() if v is not None and (k, v) not in NOTHING_SAID}, body)
     except msgspec.ValidationError as error:
         return invalid(str(error))
     except RecursionError:
@@ -122,6 +127,7 @@ def to_request(wire: WireRequest, extra: Fields, body: bytes) -> Request | Failu
         format=to_format(wire.response_format),
         effort=wire.reasoning_effort,
         user=wire.safety_identifier or wire.user,
+        cache_key=wire.prompt_cache_key,
         stream=bool(wire.stream),
         include_usage=bool(options and options.include_usage),
         extra=extra,

@@ -22,7 +22,8 @@ def reasoning_detail(index: int, part: Part) -> Fields:
     if part.id:
         whose["id"] = part.id
     if part.data:
-        return {"type": "reasoning.encrypted", "index": index, "data": part.data, **whose}
+        shown = {"summary": part.text} if part.text else {}
+        return {"type": "reasoning.encrypted", "index": index, **shown, "data": part.data, **whose}
     return {"type": "reasoning.text", "index": index, "text": part.text, "signature": part.signature, **whose}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from telex.core import sse
 from telex.dialects import DIALECTS
-from telex.generation.output import Output, StreamOutput, WholeOutput
+from telex.generation.output import StreamOutput, WholeOutput
 
 CHAT = DIALECTS["openai-chat"]
 DONE = b"data: [DONE]\n\n"
@@ -24,7 +24,7 @@ HI, STOP = chunk({"content": "Hi"}), chunk({}, "stop")
 USAGE = chunk(None, usage={"prompt_tokens": 3, "completion_tokens": 1})
 
 
-def read(output: Output, *frames: bytes) -> list[list[bytes]]:
+def read(output: StreamOutput | WholeOutput, *frames: bytes) -> list[list[bytes]]:
     """What each frame becomes."""
     decoder, splitter = CHAT.Decoder(), sse.Decoder()
     return [output.frame(frame.raw, decoder.feed(frame)) for raw in frames for frame in splitter.feed(raw)]
@@ -70,19 +70,19 @@ def test_a_whole_reply_as_a_stream() -> None:
 
 
 def test_whole_says_nothing_until_the_end() -> None:
-    *before, [reply] = read(WholeOutput(CHAT, True), HI, STOP, USAGE, DONE)
+    *before, [reply] = read(WholeOutput(CHAT, True, "gen_1", 7), HI, STOP, USAGE, DONE)
     assert before == [[], [], []]
     assert json.loads(reply)["choices"][0]["message"]["content"] == "Hi"
     assert json.loads(reply)["usage"]["completion_tokens"] == 1
 
 
 def test_whole_says_nothing_of_what_did_not_complete() -> None:
-    assert read(WholeOutput(CHAT, True), HI, b'data: {"error":"It broke."}\n\n') == [[], []]
+    assert read(WholeOutput(CHAT, True, "gen_1", 7), HI, b'data: {"error":"It broke."}\n\n') == [[], []]
 
 
 @pytest.mark.parametrize("verbatim", [False, True])
 def test_a_whole_reply_passes_as_it_is_in_one_dialect(verbatim: bool) -> None:
     body = b'{"id": "x",  "choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}'
-    [reply] = WholeOutput(CHAT, verbatim).body(body, CHAT.Decoder().whole(body))
+    [reply] = WholeOutput(CHAT, verbatim, "gen_1", 7).body(body, CHAT.Decoder().whole(body))
     assert (reply == body) == verbatim
     assert json.loads(reply)["choices"][0]["message"]["content"] == "Hi"

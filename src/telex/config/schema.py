@@ -11,6 +11,7 @@ from telex.core.messages import Fields
 from telex.dialects.quirks import Quirks
 
 Seconds = Annotated[float, Meta(gt=0)]
+Tokens = Annotated[int, Meta(ge=1)]
 
 
 class Secret:
@@ -61,7 +62,7 @@ class Timeouts(Struct, forbid_unknown_fields=True, frozen=True):
 class Provider(Struct, forbid_unknown_fields=True):
     """`auth`: how its key is sent, `bearer` or the name of a header, where that is not its dialect's own way. `always`: fields of every
     request; `defaults`: of those that do not say them. `whole`: how `complete` asks it, for a `whole` reply or as a `stream` that Telex
-    folds."""
+    folds. `context`: the tokens that its models take, prompt and answer together, where Telex does not know that or knows better."""
 
     dialect: str
     base_url: str = ""
@@ -72,6 +73,7 @@ class Provider(Struct, forbid_unknown_fields=True):
     defaults: Fields = field(default_factory=dict)
     always: Fields = field(default_factory=dict)
     whole: Literal["whole", "stream"] = "whole"
+    context: Tokens | None = None
     embedded: bool = False
 
     def __repr__(self) -> str:
@@ -80,21 +82,24 @@ class Provider(Struct, forbid_unknown_fields=True):
 
 
 class Target(Struct, forbid_unknown_fields=True, frozen=True):
-    """`tier`: a higher one is tried when the lower ones are out."""
+    """`tier`: a higher one is tried when the lower ones are out. `whole`, `context`: as of its provider."""
 
     provider: str
     model: str
     tier: int = 1
     whole: Literal["whole", "stream"] | None = None
+    context: Tokens | None = None
 
 
 class Model(Struct, forbid_unknown_fields=True):
-    """`unsupported`: what a target of another dialect can't be told and an answer can do without is dropped and named, or refused."""
+    """`unsupported`: what a target of another dialect can't be told and an answer can do without is dropped and named, or refused.
+    `check_context`: a target whose window a prompt certainly exceeds is not asked."""
 
     targets: Annotated[list[Target], Meta(min_length=1)]
     retries: Annotated[int, Meta(ge=0, le=5)] = 1
     on_disconnect: Literal["cancel"] = "cancel"
     unsupported: Literal["drop", "refuse"] = "drop"
+    check_context: bool = True
     timeouts: dict[str, float] = field(default_factory=dict)
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from telex.config import Timeouts
 from telex.core import sse
 from telex.core.errors import Failure
 from telex.core.events import Event
 from telex.dialects import Dialect, StreamDecoder
-from telex.dialects.translate import Outgoing
-from telex.generation.log import Log
+from telex.generation.log import Heard, Log
 from telex.generation.output import Output
 from telex.metering.meter import Meter
-from telex.upstream.address import render_request
-from telex.upstream.connection import Connection
-from telex.upstream.endpoint import Endpoint
-from telex.upstream.pool import Pool
+from telex.upstream.connection import Channel
+from telex.upstream.timers import Loop, Promise, Timer
 
 ERROR_LIMIT = 64 << 10
 """Bytes of an error's body that are read."""
@@ -38,15 +36,26 @@ LINGER = 1.0
 class Attempt:
     """`verdict` is None once the first content came (or the whole reply), else why it did not. `ended` follows a good verdict.
 
-    Frames are held back until `commit`, so that a failed attempt leaves no trace.
+    It receives what a channel pushes, from `on_connected` on, and never waits: `loop` is an event loop, or stands in for one.
+    Frames are held back until `commit`, so that a failed attempt leaves no trace. `headers`: of the answer.
     """
 
     def __init__(
-        self, dialect: Dialect, decoder: StreamDecoder, output: Output, log: Log, meter: Meter, timeouts: Timeouts, end: float, stream: bool
+        self,
+        loop: Loop,
+        dialect: Dialect,
+        decoder: StreamDecoder,
+        output: Output,
+        log: Log,
+        meter: Meter,
+        timeouts: Timeouts,
+        end: float,
+        stream: bool,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.verdict: asyncio.Future[Failure | None] = self._loop.create_future()
-        self.ended: asyncio.Future[Failure | None] = self._loop.create_future()
+        self._loop = loop
+        self.verdict: Promise[Failure | None] = loop.create_future()
+        self.ended: Promise[Failure | None] = loop.create_future()
+        self.headers: dict[str, str] = {}
         self._dialect = dialect
         self._decoder = decoder
         self._glance = decoder.glance
@@ -57,38 +66,21 @@ class Attempt:
         self._end = end
         self._stream = stream  # asked the provider to stream
         self._frames = sse.Decoder()
-        self._held: list[bytes] | None = []  # None once committed
+        self._held: list[Any] | None = []  # None once committed
         self._passing = False  # committed, and frames go on as they come
         self._finished = False  # only the end of the connection is missing
         self._body: list[bytes] = []
         self._size = 0
         self._over = False  # nothing that still arrives counts
         self._status = 0
-        self._headers: dict[str, str] = {}
-        self._connection: Connection | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def start(self, pool: Pool, endpoint: Endpoint, request: Outgoing) -> Failure | None:
-        """Send `request` and wait for the verdict. When cancelled, the connection is closed at once."""
-        try:
-            connection = pool.take(endpoint.origin) or await pool.open(endpoint.origin, self._timeouts.connect)
-            if isinstance(connection, Failure):
-                return connection
-            self._connection = connection
-            self._began = self._last_bytes = self._last_content = self._loop.time()
-            self._meter.connected(self._began)
-            connection.send(render_request(endpoint.head, request.body, request.headers), self)
-            self._watch()
-            return await self.verdict
-        except asyncio.CancelledError:
-            self.abort()
-            raise
+        self._connection: Channel | None = None
+        self._timer: Timer | None = None
 
     def commit(self) -> None:
         """From now on frames go to the log, those held back first."""
-        held, self._held = self._held or [], None
+        held, self._held = self._held, None
         self._passing = self._output.follows
-        self._write(held)
+        self._write(held or ())
 
     def abort(self) -> None:
         if self._timer is not None:
@@ -96,10 +88,22 @@ class Attempt:
         if self._connection is not None:
             self._connection.abort()
 
+    def excuse(self, seconds: float) -> None:
+        """A silence of the reader's: the clocks that wait for the provider did not run meanwhile."""
+        self._last_bytes += seconds
+        self._last_content += seconds
+        self._rewatch()
+
     # what the connection says
 
+    def on_connected(self, connection: Channel) -> None:
+        self._connection = connection
+        self._began = self._last_bytes = self._last_content = self._loop.time()
+        self._meter.connected(self._began)
+        self._watch()
+
     def on_head(self, status: int, headers: dict[str, str]) -> None:
-        self._status, self._headers = status, headers
+        self._status, self.headers = status, headers
         self._last_bytes = self._loop.time()
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if headers.get("content-encoding", "identity") != "identity":
@@ -177,7 +181,8 @@ class Attempt:
 
     def _take(self, frames: list[sse.Frame], now: float) -> None:
         """The frames of one read make one write."""
-        decoder, out, content = self._decoder, list[bytes](), False
+        decoder, content = self._decoder, False
+        out: list[Any] = []
         events: list[Event] = []
         for frame in frames:
             events = decoder.feed(frame)
@@ -206,7 +211,7 @@ class Attempt:
         else:
             self._succeed()
 
-    def _write(self, frames: list[bytes]) -> None:
+    def _write(self, frames: Sequence[bytes] | Sequence[Heard]) -> None:
         if self._held is not None:
             self._held += frames
             self._size += sum(map(len, frames))
@@ -238,7 +243,7 @@ class Attempt:
     def _finish_whole(self) -> None:
         body = b"".join(self._body)
         if self._status != 200:
-            self._fail(self._dialect.decode_error(self._status, self._headers, body, time.time()))
+            self._fail(self._dialect.decode_error(self._status, self.headers, body, time.time()))
             return
         events = self._decoder.whole(body)
         self._meter.feed(events, self._loop.time())

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from telex.config import ConfigError, Provider, Secret, read_key
+from telex.config import ConfigError, Provider, Secret, Target, read_key
 from telex.core import json
 from telex.core.errors import Failure
 from telex.dialects import DIALECTS, Dialect
+from telex.local.model import Endpoint as LocalEndpoint
 from telex.local.model import LocalModel, LocalModelError
+from telex.tokens.windows import SMALL, Windows
 from telex.upstream.endpoint import Endpoint, make_endpoint
-from telex.upstream.fetch import fetch
-from telex.upstream.pool import Pool
+from telex.upstream.fetch import Answer, fetch
+from telex.upstream.pool import Connections
 
 LIST_SECONDS = 5.0
 """Seconds that a provider may take to list its models."""
@@ -32,11 +34,13 @@ EMBEDDED = "smollm2-135m"
 class Backend:
     """A provider that can be called."""
 
-    def __init__(self, name: str, provider: Provider, local: LocalModel) -> None:
+    def __init__(self, name: str, provider: Provider, local: LocalModel | None, windows: Windows) -> None:
+        """`local`: the embedded model, where it is awaited."""
         self.name = name
         self.provider = provider
         self._key = read_key(provider)
         self._local = local
+        self._windows = windows
         try:
             self._generate_at("/", provider.base_url or "http://127.0.0.1", self._key)
         except ValueError as error:
@@ -50,16 +54,28 @@ class Backend:
     def dialect(self) -> Dialect:
         return DIALECTS[self.provider.dialect]
 
+    def window(self, target: Target, size: int) -> int | None:
+        """The tokens that a target takes, if that is known; `size`: bytes of the body that this is asked for."""
+        if (window := target.context or self.provider.context) is not None or size <= SMALL:
+            return window
+        return self._windows.find(self.provider.base_url, target.model)
+
     async def endpoint(self, path: str) -> Endpoint | Failure:
         """Where to ask for a generation; of the embedded model, as soon as it is loaded."""
+        if not self.provider.embedded:
+            return self.remote_endpoint(path)
+        assert self._local is not None
+        try:
+            return self.local_endpoint(path, await self._local.ready())
+        except LocalModelError as error:
+            return Failure("overloaded", str(error))
+
+    def local_endpoint(self, path: str, local: LocalEndpoint) -> Endpoint:
+        return self._generate_at(path, local.base_url, Secret(local.api_key))
+
+    def remote_endpoint(self, path: str) -> Endpoint:
         if (endpoint := self._endpoints.get(path)) is not None:
             return endpoint
-        if self.provider.embedded:
-            try:
-                local = await self._local.ready()
-            except LocalModelError as error:
-                return Failure("overloaded", str(error))
-            return self._generate_at(path, local.base_url, Secret(local.api_key))
         if len(self._endpoints) >= ENDPOINTS:
             self._endpoints.clear()
         endpoint = self._endpoints[path] = self._generate_at(path, self.provider.base_url, self._key)
@@ -74,21 +90,29 @@ class Backend:
         form = self.provider.auth or self.dialect.AUTH
         return {"authorization": f"Bearer {key.reveal()}"} if form == "bearer" else {form: key.reveal()}
 
-    async def models(self, pool: Pool) -> list[str] | Failure:
+    async def models(self, pool: Connections) -> list[str] | Failure:
         """The models that the provider lists, asked for again when the list is no longer fresh."""
-        if self.provider.embedded:
-            return [EMBEDDED]
         async with self._listing:
             now = asyncio.get_running_loop().time()
-            if now >= self._stale:
-                self._models = await self._list(pool)
-                self._stale = now + (FAILED_SECONDS if isinstance(self._models, Failure) else FRESH_SECONDS)
-            return self._models
+            if (models := self.listed(now)) is None:
+                models = self.take_list(await fetch(pool, self.list_endpoint(), b"", LIST_SECONDS), now)
+            return models
 
-    async def _list(self, pool: Pool) -> list[str] | Failure:
+    def listed(self, now: float) -> list[str] | Failure | None:
+        """What is known of its models; None when it must be asked. `now`: seconds of a monotonic clock."""
+        return [EMBEDDED] if self.provider.embedded else self._models if now < self._stale else None
+
+    def list_endpoint(self) -> Endpoint:
         headers = {**self._auth(self._key), **self.dialect.request_headers(None)}
-        where = make_endpoint("GET", self.provider.base_url, self.dialect.MODELS, headers)
-        answer = await fetch(pool, where, b"", LIST_SECONDS)
+        return make_endpoint("GET", self.provider.base_url, self.dialect.MODELS, headers)
+
+    def take_list(self, answer: Answer | Failure, now: float) -> list[str] | Failure:
+        """The models in its answer, which is believed for a while."""
+        self._models = self._read_list(answer)
+        self._stale = now + (FAILED_SECONDS if isinstance(self._models, Failure) else FRESH_SECONDS)
+        return self._models
+
+    def _read_list(self, answer: Answer | Failure) -> list[str] | Failure:
         if isinstance(answer, Failure):
             return answer
         if answer.status != 200:

@@ -11,38 +11,52 @@ from telex.config import Config, Target, Timeouts, nearest
 from telex.core.errors import Failure
 from telex.generation.backend import EMBEDDED, Backend
 from telex.local.model import LocalModel
-from telex.upstream.pool import Pool
+from telex.tokens.windows import Windows
+from telex.upstream.pool import Connections
+
+Lists = dict[str, list[str] | Failure]
+"""What each provider lists, or why it does not."""
 
 
 class Route(Struct, frozen=True):
-    """What a model name means. `strict`: nothing of a request may be dropped."""
+    """What a model name means. `strict`: nothing of a request may be dropped. `check_context`: prompts that are too long are not sent."""
 
     model: str
     targets: tuple[Target, ...]
     timeouts: Timeouts
     retries: int = 1
     strict: bool = False
+    check_context: bool = True
 
 
 class Catalog:
-    """All models of a configuration."""
+    """All models of a configuration. `pool`, `local`: for those who await; who blocks asks the providers itself."""
 
-    def __init__(self, config: Config, pool: Pool, local: LocalModel) -> None:
+    def __init__(self, config: Config, pool: Connections | None = None, local: LocalModel | None = None) -> None:
         self._config = config
         self._pool = pool
-        self.backends = {name: Backend(name, provider, local) for name, provider in config.providers.items()}
+        windows = Windows()
+        self.backends = {name: Backend(name, provider, local, windows) for name, provider in config.providers.items()}
 
     async def find(self, name: str) -> Route | Failure:
         """The route of a model: as configured, as `local`, as `provider/model`, or as what exactly one provider lists."""
+        return self.known(name) or self.search(name, await self._lists())
+
+    def known(self, name: str) -> Route | None:
+        """The route of a model for which no provider must be asked."""
         if (model := self._config.models.get(name)) is not None:
             targets = tuple(sorted(model.targets, key=lambda target: target.tier))
-            return Route(name, targets, self._config.model_timeouts(model), model.retries, model.unsupported == "refuse")
+            timeouts, strict = self._config.model_timeouts(model), model.unsupported == "refuse"
+            return Route(name, targets, timeouts, model.retries, strict, model.check_context)
         if (backend := self.backends.get(name)) is not None and backend.provider.embedded:
             return self._direct(name, name, EMBEDDED)
         provider, slash, model_name = name.partition("/")
         if slash and model_name and provider in self.backends:
             return self._direct(name, provider, model_name)
-        listed = await self._listed()
+        return None
+
+    def search(self, name: str, listed: Lists) -> Route | Failure:
+        """The route of any other."""
         owners = [owner for owner, models in listed.items() if not isinstance(models, Failure) and name in models]
         if len(owners) == 1:
             return self._direct(name, owners[0], name)
@@ -58,9 +72,9 @@ class Catalog:
 
     async def names(self) -> list[tuple[str, str]]:
         """(name, owner) of every model that can be asked for by name."""
-        return self._names(await self._listed())
+        return self._names(await self._lists())
 
-    def _names(self, listed: dict[str, list[str] | Failure]) -> list[tuple[str, str]]:
+    def _names(self, listed: Lists) -> list[tuple[str, str]]:
         names = dict.fromkeys(self._config.models, "telex")
         known = {owner: models for owner, models in listed.items() if not isinstance(models, Failure)}
         for owner, models in known.items():
@@ -72,8 +86,8 @@ class Catalog:
                 names.setdefault(model if alone else f"{owner}/{model}", owner)
         return list(names.items())
 
-    async def _listed(self) -> dict[str, list[str] | Failure]:
-        """What each provider lists, or why it does not."""
+    async def _lists(self) -> Lists:
+        assert self._pool is not None
         answers = await asyncio.gather(*(backend.models(self._pool) for backend in self.backends.values()))
         return dict(zip(self.backends, answers, strict=True))
 

@@ -7,20 +7,28 @@ import secrets
 from telex.config import Config
 from telex.core.errors import Failure
 from telex.core.messages import Request
-from telex.generation.catalog import Catalog
+from telex.generation.catalog import Catalog, Route
+from telex.generation.counting import count_tokens
 from telex.generation.generation import Generation, OnEnd
 from telex.local.model import LocalModel
-from telex.upstream.pool import Pool
+from telex.tokens.count import Count
+from telex.upstream.pool import Connections, Pool
 
 
 class Engine:
     """Belongs to one event loop. `start` returns at once: the embedded model loads meanwhile."""
 
-    def __init__(self, config: Config, on_end: OnEnd = lambda generation: None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        on_end: OnEnd = lambda generation: None,
+        pool: Connections | None = None,
+        local: LocalModel | None = None,
+    ) -> None:
         """`on_end` is called with every generation that ended. Raises `ConfigError` if a provider's key is not where it should be."""
         self._on_end = on_end
-        self.pool = Pool()
-        self.local = LocalModel()
+        self.pool = pool or Pool()
+        self.local = local or LocalModel()
         self.catalog = Catalog(config, self.pool, self.local)
 
     @property
@@ -38,9 +46,16 @@ class Engine:
     async def begin(self, id: str, request: Request) -> Generation | Failure:
         """A generation that is ready to `start`, or why there can be none. `id`: from `new_id`."""
         route = await self.catalog.find(request.model)
-        if isinstance(route, Failure):
-            return route
+        return route if isinstance(route, Failure) else self.run(id, request, route)
+
+    def run(self, id: str, request: Request, route: Route) -> Generation:
+        """A generation over the targets of `route`, ready to `start`."""
         return Generation(id, request, route, self.catalog.backends, self.pool, self._on_end)
+
+    async def count(self, request: Request) -> Count | Failure:
+        """How many tokens the prompt of `request` has for its model."""
+        route = await self.catalog.find(request.model)
+        return route if isinstance(route, Failure) else await count_tokens(request, route, self.catalog.backends, self.pool)
 
 
 def new_id() -> str:

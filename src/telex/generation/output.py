@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from telex.core.errors import Failure
 from telex.core.events import Done, Event, Extra, PartDelta, Progress, Start
 from telex.core.fold import Folder
-from telex.core.messages import Usage
+from telex.core.messages import Reply, Usage
 from telex.dialects import Dialect
+from telex.generation.log import Heard
 
 ABOUT_REPLY = frozenset({Start, Extra, Usage, Progress})
 """Events of frames that may hold nothing for a reader who did not ask."""
@@ -17,17 +20,19 @@ ABOUT_REPLY = frozenset({Start, Extra, Usage, Progress})
 
 class Output(Protocol):
     """`frame`: what one frame of a stream, with its events, becomes; its bytes are empty where the end of the connection said something.
-    `glance`: the same of a frame that is one piece of text. `body`: of a whole reply.
+    `glance`: the same of a frame that is one piece of text. `body`: of a whole reply. `fail`: what says that the stream broke.
 
     `follows`: each frame becomes something at once. `kept`: bytes that are kept until the end.
     """
 
-    follows: bool
-    kept: int
-
-    def frame(self, raw: bytes, events: list[Event]) -> list[bytes]: ...
-    def glance(self, raw: bytes, event: PartDelta) -> list[bytes]: ...
-    def body(self, raw: bytes, events: list[Event]) -> list[bytes]: ...
+    @property
+    def follows(self) -> bool: ...
+    @property
+    def kept(self) -> int: ...
+    def frame(self, raw: bytes, events: list[Event]) -> list[bytes] | list[Heard]: ...
+    def glance(self, raw: bytes, event: PartDelta) -> list[bytes] | list[Heard]: ...
+    def body(self, raw: bytes, events: list[Event]) -> list[bytes] | list[Heard]: ...
+    def fail(self, failure: Failure) -> list[bytes] | list[Heard]: ...
 
 
 class StreamOutput:
@@ -60,6 +65,9 @@ class StreamOutput:
     def body(self, raw: bytes, events: list[Event]) -> list[bytes]:
         return self._encode(events)
 
+    def fail(self, failure: Failure) -> list[bytes]:
+        return self._encoder.feed(failure)
+
     def _pass(self, raw: bytes, last: Event) -> list[bytes]:
         if isinstance(last, Failure):
             return []
@@ -74,13 +82,17 @@ class StreamOutput:
 
 
 class WholeOutput:
-    """One body for a reader who waits, folded from whatever came. A reply that did not complete has none."""
+    """One body for a reader who waits, folded from whatever came. A reply that did not complete has none.
+
+    `id` and `created` stand in where the upstream gave none.
+    """
 
     follows = False
 
-    def __init__(self, dialect: Dialect, verbatim: bool) -> None:
+    def __init__(self, dialect: Dialect, verbatim: bool, id: str, created: int) -> None:
         self._dialect = dialect
         self._verbatim = verbatim
+        self._id, self._created = id, created
         self.kept = 0
         self._folder = Folder()
 
@@ -88,10 +100,77 @@ class WholeOutput:
         self.kept += len(raw)
         for event in events:
             self._folder.feed(event)
-        return [self._dialect.encode_reply(self._folder.reply())] if events and isinstance(events[-1], Done) else []
+        if not (events and isinstance(events[-1], Done)):
+            return []
+        return [self._dialect.encode_reply(named(self._folder.reply(), self._id, self._created))]
 
     def glance(self, raw: bytes, event: PartDelta) -> list[bytes]:
         return self.frame(raw, [event])
 
     def body(self, raw: bytes, events: list[Event]) -> list[bytes]:
         return [raw] if self._verbatim else self.frame(raw, events)
+
+    def fail(self, failure: Failure) -> list[bytes]:
+        return []
+
+
+class KeptOutput:
+    """What another output makes, and the reply that it adds up to, for whoever asks for it later."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._folder = Folder()
+        self.follows = output.follows
+
+    @property
+    def kept(self) -> int:
+        return self._output.kept
+
+    def frame(self, raw: bytes, events: list[Event]) -> list[bytes] | list[Heard]:
+        for event in events:
+            self._folder.feed(event)
+        return self._output.frame(raw, events)
+
+    def glance(self, raw: bytes, event: PartDelta) -> list[bytes] | list[Heard]:
+        self._folder.feed(event)
+        return self._output.glance(raw, event)
+
+    def body(self, raw: bytes, events: list[Event]) -> list[bytes] | list[Heard]:
+        for event in events:
+            self._folder.feed(event)
+        return self._output.body(raw, events)
+
+    def fail(self, failure: Failure) -> list[bytes] | list[Heard]:
+        return self._output.fail(failure)
+
+    def reply(self) -> Reply:
+        return self._folder.reply()
+
+
+def named(reply: Reply, id: str, created: int) -> Reply:
+    """A reply with what stands in where its provider gave no id or time."""
+    return replace(reply, id=reply.id or id, created=reply.created or created)
+
+
+class EventOutput:
+    """The events themselves, for a reader in this process. `fold`: it waits for the whole, so all of it is kept."""
+
+    def __init__(self, fold: bool) -> None:
+        self.follows = not fold
+        self.kept = 0
+        self._fold = fold
+
+    def frame(self, raw: bytes, events: list[Event]) -> list[Heard]:
+        if self._fold:
+            self.kept += len(raw)
+        said: list[Event] = [event for event in events if not isinstance(event, Failure)]  # a failure is the generation's ending
+        return [Heard(said, len(raw))] if said else []
+
+    def glance(self, raw: bytes, event: PartDelta) -> list[Heard]:
+        return [Heard([event], len(raw))]
+
+    def body(self, raw: bytes, events: list[Event]) -> list[Heard]:
+        return self.frame(raw, events)
+
+    def fail(self, failure: Failure) -> list[Heard]:
+        return []

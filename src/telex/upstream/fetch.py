@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import cast
 
 from msgspec import Struct
 
 from telex.core.errors import Failure
 from telex.upstream.address import render_request
 from telex.upstream.endpoint import Endpoint
-from telex.upstream.pool import Pool
+from telex.upstream.pool import Connections
+from telex.upstream.timers import Loop, Promise
 
 LIMIT = 16 << 20
 """Bytes that such an answer may have."""
@@ -24,9 +27,9 @@ class Answer(Struct, frozen=True):
 class Collector:
     """Receives one answer. `over`: the exchange ended, whether or not somebody still waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Loop) -> None:
         self.over = False
-        self.answer: asyncio.Future[Answer | Failure] = asyncio.get_running_loop().create_future()
+        self.answer: Promise[Answer | Failure] = loop.create_future()
         self._status = 0
         self._headers: dict[str, str] = {}
         self._body = bytearray()
@@ -56,17 +59,19 @@ class Collector:
             self.answer.set_exception(bug)
 
 
-async def fetch(pool: Pool, endpoint: Endpoint, body: bytes, timeout: float) -> Answer | Failure:
-    """The answer, or why there is none within `timeout` seconds."""
+async def fetch(
+    pool: Connections, endpoint: Endpoint, body: bytes, timeout: float, headers: Mapping[str, str] | None = None
+) -> Answer | Failure:
+    """The answer, or why there is none within `timeout` seconds. `headers`: of this request alone."""
     connection = None
-    collector = Collector()
+    collector = Collector(asyncio.get_running_loop())
     try:
         async with asyncio.timeout(timeout):
             connection = pool.take(endpoint.origin) or await pool.open(endpoint.origin, timeout)
             if isinstance(connection, Failure):
                 return connection
-            connection.send(render_request(endpoint.head, body), collector)
-            return await collector.answer
+            connection.send(render_request(endpoint.head, body, headers), collector)
+            return await cast("asyncio.Future[Answer | Failure]", collector.answer)
     except TimeoutError:
         return Failure("timeout", f"{endpoint.origin} did not answer within {timeout:g} s.")
     finally:

@@ -6,17 +6,32 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from typing import cast
+from typing import Protocol, cast
 
 import certifi
 
 from telex.core.errors import Failure
 from telex.upstream.address import BadAddress, Origin
-from telex.upstream.connection import Connection
+from telex.upstream.connection import Channel, Connection
 from telex.upstream.proxies import Tunnel, find_proxy
 
 IDLE_SECONDS = 30.0
 """How long an unused connection is kept: shorter than servers usually do, so that they rarely close one under a request."""
+
+
+def tls_context() -> ssl.SSLContext:
+    """Certificates are always verified, against those of the system and of certifi."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+class Connections(Protocol):
+    """Where channels come from: `take` one that is there, or `open` one within `timeout` seconds."""
+
+    def take(self, origin: Origin) -> Channel | None: ...
+    async def open(self, origin: Origin, timeout: float) -> Channel | Failure: ...
+    def close(self) -> None: ...
 
 
 class Pool:
@@ -90,10 +105,8 @@ class Pool:
         return connection
 
     def _context(self) -> ssl.SSLContext:
-        """Certificates are always verified, against those of the system and of certifi."""
         if self._tls is None:
-            self._tls = ssl.create_default_context()
-            self._tls.load_verify_locations(certifi.where())
+            self._tls = tls_context()
         return self._tls
 
     def _release(self, origin: Origin, connection: Connection) -> None:

@@ -1,0 +1,246 @@
+"""A run in the caller's own thread, without an event loop: the same policy, attempts and log, pulled instead of pushed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx2
+
+from telex.config import Config, Target
+from telex.core.errors import Failure
+from telex.core.events import Event
+from telex.core.messages import Request
+from telex.generation.attempt import Attempt
+from telex.generation.backend import LIST_SECONDS, Backend
+from telex.generation.catalog import Catalog, Route
+from telex.generation.run import CANCELLED, Run
+from telex.local.errors import LocalModelError
+from telex.local.threaded import ThreadedModel
+from telex.routing import policy
+from telex.tokens.fit import exceed
+from telex.upstream.address import render_request
+from telex.upstream.blocking import Exchange, Transport, fetch
+from telex.upstream.endpoint import Endpoint
+from telex.upstream.timers import Timers
+
+LINGER = 0.05
+"""Seconds for the connection of a finished stream to end properly, so that it can be used again."""
+
+EXCUSED = 0.05
+"""Seconds that a reader may be away between two pulls before the clocks are told."""
+
+
+class BlockingGeneration(Run):
+    """One thread calls `open`, then `take` until it gives nothing, or `close`; any thread may `stop` it.
+
+    What it reads, it reads because of these calls, so a slow reader fills the provider's window.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        request: Request,
+        route: Route,
+        backends: dict[str, Backend],
+        transport: httpx2.BaseTransport,
+        local: ThreadedModel,
+        on_end: Callable[[BlockingGeneration], None],
+    ) -> None:
+        self._timers = Timers()
+        super().__init__(id, request, route, backends, self._timers, on_end)
+        self._transport = transport
+        self._local = local
+        self._stopping = threading.Event()
+        self._stopped = CANCELLED
+        self._exchange: Exchange | None = None
+        self._attempt: Attempt | None = None
+        self._away: float | None = None  # since when nobody pulls
+        self.idle = threading.Event()  # no thread is in `open` or `take`
+        self.idle.set()
+
+    def open(self) -> None:
+        """Return at the first content, or at the end if that comes first."""
+        with self._pulling():
+            self._follow()
+
+    def take(self) -> list[Event]:
+        """What has come since, as soon as there is something; nothing at the end."""
+        with self._pulling():
+            self._excuse()
+            while not (events := self.log.take_events()) and not self.ended:
+                self._pull()
+            if not events:
+                self._release()
+        return events
+
+    @contextmanager
+    def _pulling(self) -> Iterator[None]:
+        self.idle.clear()
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._away = self._timers.time()
+            self.idle.set()
+
+    def stop(self, failure: Failure = CANCELLED) -> None:
+        """End it now, unless it has ended: the provider's connection is closed, `failure` says why. From any thread."""
+        if not self.ended:
+            self._stopped = failure
+            self._stopping.set()
+            if (exchange := self._exchange) is not None:
+                exchange.cut()
+
+    def close(self) -> None:
+        """The reader has had enough: what still runs is stopped."""
+        self.stop()
+        if self.ended and self.failure is None:
+            self._release()
+        elif self._exchange is not None:
+            self._exchange.abort()
+        self._end(self._stopped)
+
+    def _follow(self) -> None:
+        commands = self._policy()
+        command, attempt = next(commands), None
+        while not self._stopping.is_set():
+            outcome = None
+            match command:
+                case policy.Start(target):
+                    attempt, outcome = self._try(self.route.targets[target])
+                case policy.Wait(until):
+                    self._stopping.wait(until - self._timers.time())
+                case policy.Commit():
+                    assert attempt is not None
+                    self._attempt = attempt
+                    self._commit(attempt)
+                    self._settle(attempt)
+                    return
+                case policy.Fail(failure):
+                    self._end(failure)
+                    return
+            command = commands.send((outcome, self._timers.time()))
+        self._end(self._stopped)
+
+    def _try(self, target: Target) -> tuple[Attempt | None, Failure | None]:
+        """The attempt and its verdict, and a line of them for the record."""
+        began, verdict = self._timers.time(), "cancelled"
+        try:
+            attempt, failure = self._ask(target)
+            verdict = failure.kind if failure else ""
+        finally:
+            self._note(target, verdict, began)
+        return attempt, failure
+
+    def _ask(self, target: Target) -> tuple[Attempt | None, Failure | None]:
+        outgoing = self._address(target)
+        if isinstance(outgoing, Failure):
+            return None, outgoing
+        if (window := self._narrow(target)) is not None and (failure := exceed(self.request, target.model, window)) is not None:
+            return None, failure
+        endpoint = self._endpoint(target, outgoing.path)
+        if isinstance(endpoint, Failure):
+            return None, endpoint
+        attempt = self._make_attempt(target)
+        self._exchange = exchange = Exchange(self._transport, endpoint.origin, self._timers, self.timeouts.connect)
+        exchange.send(render_request(endpoint.head, outgoing.body, outgoing.headers), attempt, lambda: attempt.on_connected(exchange))
+        while not attempt.verdict.done():
+            if self._stopping.is_set():
+                attempt.abort()
+                exchange.abort()
+                return attempt, self._stopped
+            exchange.pump()
+        return attempt, attempt.verdict.result()
+
+    def _endpoint(self, target: Target, path: str) -> Endpoint | Failure:
+        backend = self._backends[target.provider]
+        if not backend.provider.embedded:
+            return backend.remote_endpoint(path)
+        end = self._began + self.timeouts.total
+        try:
+            local = self._local.ready(lambda: 0.0 if self._stopping.is_set() else end - self._timers.time())
+        except LocalModelError as error:
+            return Failure("overloaded", str(error))
+        if local is not None:
+            return backend.local_endpoint(path, local)
+        if self._stopping.is_set():
+            return self._stopped
+        return Failure("timeout", f"'{target.provider}' was not ready within {self.timeouts.total:g} s.", code="total")
+
+    def _pull(self) -> None:
+        assert self._exchange is not None
+        assert self._attempt is not None
+        if self._stopping.is_set():
+            self._attempt.abort()
+            self._exchange.abort()
+            self._end(self._stopped)
+        else:
+            self._exchange.pump()
+            self._settle(self._attempt)
+
+    def _settle(self, attempt: Attempt) -> None:
+        if attempt.ended.done():
+            self._end(attempt.ended.result())
+
+    def _excuse(self) -> None:
+        """The clocks that wait for the provider stood still while nobody pulled."""
+        away = self._timers.time() - self._away if self._away is not None else 0.0
+        if away > EXCUSED and self._attempt is not None and not self.ended:
+            self._attempt.excuse(away)
+
+    def _release(self) -> None:
+        """Hear the connection's end out, so that it can be used again."""
+        if (exchange := self._exchange) is not None and not exchange.over:
+            self._timers.call_later(LINGER, exchange.abort)
+            while not exchange.over:
+                exchange.pump()
+
+
+class BlockingEngine:
+    """What blocking generations share in one process, whatever their threads."""
+
+    def __init__(
+        self,
+        config: Config,
+        on_end: Callable[[BlockingGeneration], None] = lambda generation: None,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        """Raises `ConfigError` if a provider's key is not where it should be."""
+        self.catalog = Catalog(config)
+        self._on_end = on_end
+        self._transport = transport or Transport()
+        self._local = ThreadedModel()
+        self._listing = threading.Lock()
+
+    def find(self, model: str) -> Route | Failure:
+        """The route of a model; providers are asked for their lists if they must be."""
+        return self.catalog.known(model) or self.catalog.search(model, self._lists())
+
+    def run(self, id: str, request: Request, route: Route) -> BlockingGeneration:
+        """A generation over the targets of `route`, ready to `open`. `id`: from `new_id`."""
+        return BlockingGeneration(id, request, route, self.catalog.backends, self._transport, self._local, self._on_end)
+
+    @property
+    def fetching(self) -> tuple[int, int] | None:
+        """How many bytes of the embedded model's weights have come, and how many there are, while they are fetched."""
+        return self._local.progress
+
+    def _lists(self) -> dict[str, list[str] | Failure]:
+        """What each provider lists, those asked that must be."""
+        now, lists = Timers().time(), dict[str, list[str] | Failure]()
+        with self._listing:
+            for name, backend in self.catalog.backends.items():
+                models = backend.listed(now)
+                if models is None:
+                    models = backend.take_list(fetch(self._transport, backend.list_endpoint(), LIST_SECONDS), now)
+                lists[name] = models
+        return lists
+
+    def stop(self) -> None:
+        """Close every connection, also those in use, and end the embedded model."""
+        self._transport.close()
+        self._local.stop()

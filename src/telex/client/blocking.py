@@ -1,0 +1,234 @@
+"""The client for programs that block: everything happens in the thread that calls, when it calls."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, Unpack, overload
+
+import httpx2
+
+from telex.client.errors import error_of
+from telex.client.hearing import Hearing
+from telex.client.pacing import paced
+from telex.client.place import Ask, find_place, make_ask
+from telex.client.reply import Reply, ToolCall
+from telex.client.request import Options, Prompt
+from telex.client.sentences import Sentences
+from telex.config import Config
+from telex.core.errors import Failure, TelexError
+from telex.core.events import Event
+from telex.generation.blocking import BlockingEngine, BlockingGeneration
+from telex.generation.engine import new_id
+
+T = TypeVar("T")
+
+CLOSING = 1.0
+"""Seconds that `close` waits for other threads to leave the generations that it stopped."""
+
+
+class Client:
+    """Asks any model, for any number of threads. Without a `url` the generations run in this process: by `config` (a telex.toml's path,
+    or a `Config`), else by the telex.toml in the current directory, else by the environment. With one they run in the gateway there.
+
+    `transport`: carries the requests instead of Telex's own connections. Raises `ConfigError`.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        config: Config | Path | str | None = None,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._place = find_place(url, api_key, config)
+        self._lock = threading.Lock()
+        self._running: set[BlockingGeneration] = set()
+        self._closed = False
+        self._engine = BlockingEngine(self._place.config, self._forget, transport)
+
+    @overload
+    def generate(self, prompt: Prompt, *, model: str, response_format: type[T], **options: Unpack[Options]) -> Reply[T]: ...
+    @overload
+    def generate(
+        self, prompt: Prompt, *, model: str, response_format: Mapping[str, Any] | str | None = None, **options: Unpack[Options]
+    ) -> Reply[Any]: ...
+    def generate(self, prompt: Prompt, *, model: str, response_format: Any = None, **options: Unpack[Options]) -> Reply[Any]:
+        """The whole answer. `response_format`: a JSON schema, or a type that has one, of which `parsed` of the reply then is.
+
+        Raises the errors of `telex.client.errors`.
+        """
+        ask = make_ask(prompt, model, response_format, options, stream=False)
+        generation = self._begin(ask)
+        hearing = Hearing(generation, ask.shape, self._place.gateway)
+        try:
+            generation.open()
+            while events := generation.take():
+                hearing.hear(events)
+                hearing.pending.clear()
+        finally:
+            generation.close()
+        if (error := hearing.error()) is not None:
+            raise error
+        return hearing.reply()
+
+    @overload
+    def stream(self, prompt: Prompt, *, model: str, response_format: type[T], **options: Unpack[Options]) -> Stream[T]: ...
+    @overload
+    def stream(
+        self, prompt: Prompt, *, model: str, response_format: Mapping[str, Any] | str | None = None, **options: Unpack[Options]
+    ) -> Stream[Any]: ...
+    def stream(self, prompt: Prompt, *, model: str, response_format: Any = None, **options: Unpack[Options]) -> Stream[Any]:
+        """The answer as it comes, inside a `with` statement. The arguments are those of `generate`."""
+        ask = make_ask(prompt, model, response_format, options, stream=True)
+        return Stream(ask, self._begin, self._place.gateway)
+
+    def _begin(self, ask: Ask[Any]) -> BlockingGeneration:
+        """A generation that is ready to open. Raises what there is to say if there can be none."""
+        route = self._place.route(ask.request.model) or self._engine.find(ask.request.model)
+        if isinstance(route, Failure):
+            raise error_of(route, None)
+        generation = self._engine.run(new_id(), ask.request, ask.over(route))
+        with self._lock:
+            if self._closed:
+                raise TelexError("The client is closed.")
+            self._running.add(generation)
+        return generation
+
+    def _forget(self, generation: BlockingGeneration) -> None:
+        with self._lock:
+            self._running.discard(generation)
+
+    @property
+    def fetching(self) -> tuple[int, int] | None:
+        """How many bytes of the embedded model's weights have come, and how many there are, while they are fetched: once, at first use."""
+        return self._engine.fetching
+
+    def close(self) -> None:
+        """Stop everything that runs, close every connection, end the embedded model."""
+        with self._lock:
+            self._closed = True
+            running = list(self._running)
+        for generation in running:
+            generation.stop()
+        end = time.monotonic() + CLOSING
+        for generation in running:
+            generation.idle.wait(max(0.0, end - time.monotonic()))
+        self._engine.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class Stream(Generic[T]):
+    """An answer as it comes. Entering it waits for the first content and raises what came instead; leaving it ends the generation, closing
+    the provider's connection if there is more to come.
+
+    Every way of reading pulls: what is not read stays with the provider. After a break each goes on where the last one stopped, and each
+    raises `Interrupted` where the answer broke off, or `Cancelled` where it was stopped. One thread reads; any may `cancel`.
+    """
+
+    def __init__(self, ask: Ask[T], begin: Callable[[Ask[T]], BlockingGeneration], gateway: bool) -> None:
+        self._ask = ask
+        self._begin = begin
+        self._gateway = gateway
+        self._generation: BlockingGeneration | None = None
+        self._cancelled = False
+
+    def __enter__(self) -> Self:
+        if self._generation is not None:
+            raise TelexError("A stream can be entered once.")
+        self._generation = generation = self._begin(self._ask)
+        self._hearing = Hearing(generation, self._ask.shape, self._gateway)
+        if self._cancelled:  # by another thread, before there was anything to stop
+            generation.stop()
+        generation.open()
+        if generation.ended and not generation.committed:
+            self._raise()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._generation is not None
+        self._generation.close()
+
+    def __iter__(self) -> Iterator[str]:
+        """Pieces of text, as they come."""
+        for event in self.events():
+            if text := self._hearing.text_of(event):
+                yield text
+        if rest := self._hearing.rest():
+            yield rest
+
+    def events(self) -> Iterator[Event]:
+        """Everything, in the words of `telex.core.events`."""
+        pending = self._heard.pending
+        while pending or self._fill():
+            while pending:
+                yield pending.popleft()
+        self._raise()
+
+    def sentences(self) -> Iterator[str]:
+        """Whole sentences, each as soon as it has ended, with the white space behind it."""
+        finder = Sentences()
+        try:
+            for text in self:
+                yield from finder.feed(text)
+        except TelexError:  # what was said before it broke is not lost
+            yield from finder.end()
+            raise
+        yield from finder.end()
+
+    def smoothed(self, seconds: float = 0.05) -> Iterator[str]:
+        """Text for a screen: bursts come as even pieces, none later than `seconds` (0.05 to 0.1) behind its arrival."""
+        return paced(self._texts(), seconds, time.monotonic, time.sleep)
+
+    def _texts(self) -> Iterator[str]:
+        """All the text that is there each time."""
+        while self._heard.pending or self._fill():
+            if text := self._hearing.read_texts():
+                yield text
+        if rest := self._hearing.rest():
+            yield rest
+        self._raise()
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls as far as they have come: `arguments` of each is what is known by now."""
+        return self._heard.tool_calls
+
+    def reply(self) -> Reply[T]:
+        """The reply, of which the rest is awaited. One that broke off is partial, and its `ending` says so."""
+        while self._fill():
+            pass
+        return self._hearing.reply()
+
+    def cancel(self) -> None:
+        """Stop the model, from any thread. Whoever reads gets `Cancelled`."""
+        self._cancelled = True
+        if (generation := self._generation) is not None:
+            generation.stop()
+
+    @property
+    def _heard(self) -> Hearing[T]:
+        if self._generation is None:
+            raise TelexError("A stream is read inside its with statement.")
+        return self._hearing
+
+    def _fill(self) -> bool:
+        """Hear what came next. False at the end."""
+        hearing = self._heard
+        assert self._generation is not None
+        events = self._generation.take()
+        hearing.hear(events)
+        return bool(events)
+
+    def _raise(self) -> None:
+        if (error := self._hearing.error()) is not None:
+            raise error

@@ -148,6 +148,11 @@ async def test_an_unknown_path_is_an_error_of_the_clients_dialect(house: House, 
     assert "/v1/unheard-of" in message_of(client, answer)[1]
 
 
+async def test_an_unknown_verb_of_googles_is_no_wrong_method(house: House) -> None:
+    answer = await send(house.port, request(b"{}", path="/v1beta/models/m:embedContent", headers=KEYS["gemini"]))
+    assert (answer.status, answer.json["error"]["status"]) == (404, "NOT_FOUND")
+
+
 @each_dialect
 async def test_two_credentials_that_differ_are_refused(house: House, upstream: ScriptedUpstream, client: str) -> None:
     path, body = asks(client, f"{client}/m")
@@ -286,6 +291,14 @@ async def test_what_would_change_the_answer_is_refused_by_name(
     assert answer.status == 400
     assert field in message_of(client, answer)[1] or (client == "openai-chat" and answer.error["param"].startswith(field))
     assert len(upstream.calls) == before
+
+
+async def test_a_thread_is_refused_as_the_tool_runners_of_its_sdks_must_be_told(house: House) -> None:
+    answer = await ask(house, "anthropic", "openai-chat/m", thread={"type": "continue", "previous_message_id": "msg_1"})
+    assert (answer.status, answer.json["error"]["details"]) == (
+        400,
+        {"error_code": "thread_unsupported_request", "unsupported": ["thread"]},
+    )
 
 
 async def test_arguments_that_are_no_object_are_refused_where_only_objects_go(house: House) -> None:

@@ -97,6 +97,7 @@ async def test_leaving_behind_the_end_disturbs_nobody() -> None:
                 async with connect(house.port) as client:
                     client.ask()
                     assert (await client.answer()).done
+                await upstream.calls[-1].until("finished")
         assert [call.left_at for call in upstream.calls] == [None] * 20
         assert upstream.connections == 1
 

@@ -11,17 +11,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from telex.config import Config
+from telex.core import json
 from telex.core.errors import Failure
 from telex.core.messages import Request
 from telex.dialects import Dialect
 from telex.dialects.framing import FRAMINGS
 from telex.dialects.operation import Operation
 from telex.dialects.paths import find_dialect, find_operation
-from telex.gateway.asgi import Receive, Scope, Send, error_headers, identify, problem, respond_error
+from telex.gateway.asgi import Receive, Scope, Send, error_headers, identify, problem, respond, respond_error
 from telex.gateway.deliver import deliver
 from telex.gateway.intake import ClientLeft, check_credentials, check_origin, headers_of, read_body
+from telex.gateway.responses import Held, Responses, input_list
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
+
+STORED = "openai-responses"
+"""The dialect whose replies can be asked for again."""
 
 API = ("/v1/", "/v1beta/")
 """Where SDKs look: what is not served there is said as their dialect says it."""
@@ -35,12 +40,17 @@ class Gateway:
         self.running: set[Generation] = set()
         self._config = config
         self._engine = engine
+        self._responses = Responses()
         self._created = int(time.time())
         self._rest = Starlette(
             routes=[
                 Route("/healthz", self._health),
                 Route("/readyz", self._readiness),
                 Route("/", self._hello, methods=["HEAD"]),
+                Route("/v1/responses/{id}", self._response),
+                Route("/v1/responses/{id}", self._delete_response, methods=["DELETE"]),
+                Route("/v1/responses/{id}/input_items", self._input_items),
+                Route("/v1/responses/{id}/cancel", self._cancel_response, methods=["POST"]),
                 *(Route(f"{root}models", self._models) for root in API),
                 *(Route(f"{root}models/{{name:path}}", self._model) for root in API),
             ],
@@ -55,6 +65,8 @@ class Gateway:
         dialect = found[0] if found else find_dialect(path, query, headers)
         if (failure := check_origin(scope, self._config.server) or check_credentials(headers, query)) is not None:
             await respond_error(send, dialect, failure, [], new_id())
+        elif found is not None and found[1].kind == "count":
+            await self._count(dialect, found[1], scope, receive, send)
         elif found is not None:
             await self._generate(dialect, found[1], scope, receive, send)
         else:
@@ -74,17 +86,45 @@ class Gateway:
             await respond_error(send, dialect, generation, headers, id, framing)
             return
         self.running.add(generation)
+        generation.keep = dialect.NAME == STORED
         try:
             await deliver(generation, receive, send)
         finally:
             self.running.discard(generation)
+            self._hold(generation)
+
+    def _hold(self, generation: Generation) -> None:
+        """Keep a response that others may go on from."""
+        reply = generation.reply
+        if reply is not None and reply.failure is None:
+            response = json.decode(generation.dialect.encode_reply(reply))
+            self._responses.hold(generation.request.body, response, native=reply.dialect == STORED)
 
     async def _accept(self, id: str, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Generation | Failure:
-        body = await read_body(scope, receive, self._config.server.body_limit)
-        if isinstance(body, Failure):
-            return body
-        request = dialect.decode_request(body, operation, headers_of(scope))
+        request = await self._read(dialect, operation, scope, receive)
         return await self._engine.begin(id, request) if isinstance(request, Request) else request
+
+    async def _read(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Request | Failure:
+        body = await read_body(scope, receive, self._config.server.body_limit)
+        if dialect.NAME == STORED and isinstance(body, bytes):
+            body = self._responses.spell_out(body)
+        return body if isinstance(body, Failure) else dialect.decode_request(body, operation, headers_of(scope))
+
+    async def _count(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+        """How many tokens a prompt has, and in `Telex-Count` who says so."""
+        id = new_id()
+        if scope["method"] != "POST":
+            await respond_error(send, dialect, not_allowed(scope["method"], "POST"), [(b"allow", b"POST")], id)
+            return
+        try:
+            request = await self._read(dialect, operation, scope, receive)
+        except ClientLeft:
+            return
+        counted = await self._engine.count(request) if isinstance(request, Request) else request
+        if isinstance(counted, Failure):
+            await respond_error(send, dialect, counted, [], id)
+        else:
+            await respond(send, 200, dialect.COUNT.encode(counted.tokens), [(b"telex-count", counted.certainty.encode())])
 
     async def _hello(self, request: HttpRequest) -> Response:
         """Some SDKs look whether anybody is there."""
@@ -97,6 +137,38 @@ class Gateway:
         if not self.ready:
             return Response(b'{"status":"not ready"}', 503, media_type="application/json")
         return Response(b'{"status":"ready"}', media_type="application/json")
+
+    async def _response(self, request: HttpRequest) -> Response:
+        held = self._find(request)
+        return Response(json.encode(held.response), media_type="application/json") if isinstance(held, Held) else held
+
+    async def _delete_response(self, request: HttpRequest) -> Response:
+        held = self._find(request)
+        if isinstance(held, Held):
+            id = request.path_params["id"]
+            self._responses.drop(id)
+            return Response(json.encode({"id": id, "object": "response", "deleted": True}), media_type="application/json")
+        return held
+
+    async def _input_items(self, request: HttpRequest) -> Response:
+        held = self._find(request)
+        if not isinstance(held, Held):
+            return held
+        page = input_list(held, request.path_params["id"], dict(request.query_params))
+        if isinstance(page, Failure):
+            return error_response(dialect_of(request), page)
+        return Response(json.encode(page), media_type="application/json")
+
+    async def _cancel_response(self, request: HttpRequest) -> Response:
+        """Those that are held here have ended."""
+        held = self._find(request)
+        over = Failure("bad_request", "Only a response with 'background' can be cancelled.", code="invalid_value")
+        return error_response(dialect_of(request), over) if isinstance(held, Held) else held
+
+    def _find(self, request: HttpRequest) -> Held | Response:
+        id = request.path_params["id"]
+        unknown = Failure("not_found", f"There is no response '{id}' here.", "id", code="not_found")
+        return self._responses.find(id) or error_response(dialect_of(request), unknown)
 
     async def _models(self, request: HttpRequest) -> Response:
         names = await self._engine.catalog.names()
@@ -116,7 +188,8 @@ class Gateway:
         path, method = request.scope["path"], request.method
         if path.startswith(API):
             unknown = Failure("not_found", f"There is no {method} {path} here.", code="unknown_path")
-            failure = not_allowed(method, "GET") if error.status_code == 405 else unknown
+            verb = ":" in path.rpartition("/")[2]  # of Gemini, which is no method of the model before it
+            failure = not_allowed(method, "GET") if error.status_code == 405 and not verb else unknown
             return error_response(dialect_of(request), failure, dict(error.headers or {}))
         body = problem(error.status_code, error.detail, f"{method} {path}")
         return Response(body, error.status_code, error.headers, "application/problem+json")

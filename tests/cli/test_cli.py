@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from cli.shell import config, telex
 from telex.cli.commands import configured
 from telex.config import ConfigError
 from telex.testing import ScriptedUpstream, status
-
-PATIENCE = 300
-"""Seconds for one command; fetching the embedded model's weights is the longest."""
-
-
-def telex(*arguments: str, cwd: Path, patience: float = PATIENCE) -> tuple[int, str, str]:
-    """Exit status, output and errors of one command, without a terminal and without any provider's key."""
-    environ = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")} | {"COLUMNS": "120", "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "telex", *arguments], cwd=cwd, env=environ, capture_output=True, text=True, timeout=patience
-    )
-    assert "Traceback" not in done.stdout + done.stderr
-    return done.returncode, done.stdout, done.stderr
-
-
-def config(folder: Path, upstream: ScriptedUpstream, name: str = "telex.toml") -> Path:
-    (path := folder / name).write_text(
-        f'[providers.here]\ndialect = "openai-chat"\nbase_url = "{upstream.url}"\n'
-        '[models.fast]\ntargets = [{ provider = "here", model = "scripted" }]\n'
-    )
-    return path
 
 
 def test_help(tmp_path: Path) -> None:
     code, out, _ = telex("--help", cwd=tmp_path)
     assert code == 0
-    assert all(command in out for command in ("serve", "race", "models", "check", "--version"))
-    for command in ("serve", "race", "models", "check"):
+    assert all(command in out for command in ("serve", "race", "ask", "chat", "models", "check", "--version"))
+    for command in ("serve", "race", "ask", "chat", "models", "check"):
         code, out, _ = telex(command, "--help", cwd=tmp_path)
         assert (code, "--config" in out) == (0, True)
 

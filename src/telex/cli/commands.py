@@ -18,6 +18,10 @@ app = App(name="telex", help="Every language model, every dialect, streamed or w
 ConfigFile = Annotated[Path | None, Parameter(name="--config", help="A telex.toml; without one, what the environment has keys for.")]
 Model = Annotated[str, Parameter(help="The model's name, as `telex models` lists it.")]
 
+Asked = Annotated[str | None, Parameter(help="Another model than the first that telex.toml (or the gateway) names, or else `local`.")]
+System = Annotated[str | None, Parameter(help="Instructions that the model is given before everything else.")]
+Gateway = Annotated[str | None, Parameter(help="Ask through the gateway there, with the key in TELEX_API_KEY; else in this process.")]
+
 PROMPT = "Explain to a child in about six sentences why the sky is blue."
 
 
@@ -63,6 +67,36 @@ def race(
     if url is not None:
         return run(race_at(url, model, prompt, report))
     return run(race_alone(configured(config, port=0), model, prompt, report))
+
+
+@app.command
+def ask(
+    prompt: Annotated[str | None, Parameter(help="What is asked; what is piped in goes behind it, or in its place.")] = None,
+    *,
+    model: Asked = None,
+    stream: Annotated[bool, Parameter(help="Print the answer as it comes, or when it is whole.")] = True,
+    system: System = None,
+    json: Annotated[
+        bool, Parameter(help="Print one JSON object: text, model, finish_reason, ending, usage, timing, id, …", negative=())
+    ] = False,
+    url: Gateway = None,
+    config: ConfigFile = None,
+) -> int:
+    """Print one answer."""
+    from telex.cli.ask import ask_once, question
+    from telex.cli.asking import open_asker
+
+    asked = question(prompt)
+    return ask_once(open_asker(url, config, model), asked, system, stream, json)
+
+
+@app.command
+def chat(*, model: Asked = None, system: System = None, url: Gateway = None, config: ConfigFile = None) -> int:
+    """Have a conversation. Ctrl-C stops an answer, Ctrl-D ends it; nothing of it is kept."""
+    from telex.cli.asking import open_asker
+    from telex.cli.chat import converse
+
+    return converse(open_asker(url, config, model), system)
 
 
 @app.command

@@ -18,6 +18,7 @@ From a shell, `python -m telex.testing --port 9009 --gap 0.02` answers anything 
 - `say("Hello", " world")`, `reply(Reply(…))`, `perform(events)`: answers in the words of `telex.core`, streamed or whole as the request
   asks, with usage if it asks; `first=`, `gap=`, `head=` pace them in seconds. `pour(200 << 20)` is a stream of that many bytes.
 - `status(429, headers=[("retry-after", "2")])`: any status, with a body or the error that fits it.
+- `ScriptedUpstream(counting=tokens(42))`: what a provider counts when it is asked for nothing else; any other play too.
 - `recording("reply.sse", timing=True, speed=2)`: a recorded file, byte for byte. `cut(play, 700, (Reset(),))`: any play, cut anywhere.
 - `FAULTS["row15-reset-mid-stream"](after=2)`: the faults that an upstream can cause, by row and name.
 - a tuple of steps (`Head Send Wait At Stall Pour Beat Close Reset`, or `Refuse` or `Hang` alone): see `telex.testing.script`.
@@ -28,7 +29,7 @@ that leaves is stamped (`left_at`) at once, whatever is being played. `upstream.
 `call.wait("left_at")` block until it is so; `await upstream.until(…)` and `await call.until("left_at")` are their twins for asyncio.
 """
 
-from telex.testing.answers import perform, pour, render, reply, say, status
+from telex.testing.answers import perform, pour, render, reply, say, status, tokens
 from telex.testing.call import Call, Headers
 from telex.testing.faults import FAULTS, Fault
 from telex.testing.recordings import Timing, recording, write_timing
@@ -80,5 +81,6 @@ __all__ = [
     "reply",
     "say",
     "status",
+    "tokens",
     "write_timing",
 ]

@@ -20,6 +20,9 @@ ID = "scripted-1"
 CREATED = 1_700_000_000
 """Seconds since 1970: the same in every answer, so that answers can be compared."""
 
+PROMPT = 7
+"""Tokens that every prompt has, unless a test says otherwise."""
+
 SSE = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
 JSON = (("content-type", "application/json"),)
 
@@ -54,7 +57,7 @@ def words(call: Call, *texts: str, usage: Usage | None = None, reason: Reason = 
         *(PartDelta(0, 0, text) for text in texts),
         PartEnd(0, 0),
         Finish(0, reason),
-        usage or Usage(input=7, output=len(texts)),
+        usage or Usage(input=PROMPT, output=len(texts)),
         Done(),
     ]
 
@@ -170,6 +173,11 @@ def model_list(*names: str) -> Play:
         return Head(200, JSON, "length"), Send(dialect.encode_models([(name, "scripted") for name in names], CREATED))
 
     return play
+
+
+def tokens(number: int) -> Play:
+    """The answer to the question how many tokens a prompt has, in the dialect of whoever asks."""
+    return lambda call: whole(call.dialect.COUNT.encode(number))
 
 
 def stream(steps: Iterable[Step]) -> Script:

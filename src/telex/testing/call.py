@@ -27,11 +27,16 @@ class Journal:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.model_calls: list[Call] = []
+        self.count_calls: list[Call] = []
         self.errors: list[Exception] = []
         self.accepted = 0  # connections ever
         self.open = 0  # connections now
         self._changed = threading.Condition()
         self._wakers: list[Callable[[], object]] = []
+
+    def of(self, call: Call) -> list[Call]:
+        """The calls among which a call belongs."""
+        return self.model_calls if call.lists_models else self.count_calls if call.counts_tokens else self.calls
 
     @contextmanager
     def change(self) -> Iterator[None]:
@@ -173,6 +178,10 @@ class Call:
     @property
     def lists_models(self) -> bool:
         return self.method == "GET" and self.path.partition("?")[0].endswith("/models")
+
+    @property
+    def counts_tokens(self) -> bool:
+        return self.operation[1].kind == "count"
 
     def field(self, name: str, default: Any = None) -> Any:
         """One field of the request's JSON object, `default` where there is none."""

@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
     def begun(self, call: Call) -> None:
         self._open.append(call)
         with self._journal.change():
-            (self._journal.model_calls if call.lists_models else self._journal.calls).append(call)
+            self._journal.of(call).append(call)
         if call.headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
-from telex.testing.answers import model_list, say
+from telex.testing.answers import PROMPT, model_list, say, tokens
 from telex.testing.call import PATIENCE, Call, Journal
 from telex.testing.connection import Connection
 from telex.testing.door import Door, State
 from telex.testing.script import Hang, Play, Refuse, Script, resolve
 
 HELLO: Play = say("Hello", " from", " the", " scripted", " upstream", ".")
+TOLD: Play = tokens(PROMPT)
 
 
 class ScriptedUpstream:
@@ -27,7 +28,8 @@ class ScriptedUpstream:
             [refused, answered] = upstream.wait_for(2)
 
     Each request takes the next play; the last one is for all the rest. `models` are the names that `GET {url}/models` lists;
-    those requests take no play and are kept in `model_calls`. `port` 0 takes any that is free. With `tls` it speaks HTTPS.
+    those requests take no play and are kept in `model_calls`. `counting` is played whenever only tokens are to be counted; those
+    requests are kept in `count_calls`. `port` 0 takes any that is free. With `tls` it speaks HTTPS.
     What goes wrong inside a play (a function that raises, a script that cannot be) is raised to whoever waits, or at the end.
     """
 
@@ -35,11 +37,13 @@ class ScriptedUpstream:
         self,
         *plays: Play,
         models: Iterable[str] = ("scripted",),
+        counting: Play = TOLD,
         host: str = "127.0.0.1",
         port: int = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._listing = model_list(*models)
+        self._counting = counting
         self._address = host, port, tls
         self._journal = Journal()
         self._connections: set[Connection] = set()
@@ -67,6 +71,11 @@ class ScriptedUpstream:
     def model_calls(self) -> list[Call]:
         """The requests for the list of models, which are not among `calls`."""
         return list(self._journal.model_calls)
+
+    @property
+    def count_calls(self) -> list[Call]:
+        """The requests that only tokens be counted, which are not among `calls`."""
+        return list(self._journal.count_calls)
 
     @property
     def connections(self) -> int:
@@ -152,6 +161,8 @@ class ScriptedUpstream:
     def _choose(self, call: Call) -> Script:
         if call.lists_models:
             return resolve(self._listing, call)
+        if call.counts_tokens:
+            return resolve(self._counting, call)
         with self._journal.change():
             play = self._plays.popleft() if len(self._plays) > 1 else self._plays[0]
         return resolve(play, call)

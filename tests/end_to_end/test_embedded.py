@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
+import anthropic
 import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -39,6 +40,18 @@ def check_stream(chunks: list[ChatCompletionChunk], usage: bool) -> None:
     assert all(chunk.choices for chunk in chunks[: -1 if usage else None])
     counted = chunks[-1].usage
     assert (counted is not None and counted.completion_tokens > 0) if usage else counted is None
+
+
+async def test_its_tokens_are_counted_as_it_counts_them(telex: Child) -> None:
+    """Before the call, by the model's own tokeniser, in whatever dialect they are asked for."""
+    messages = [{"role": "user", "content": "Count to five, please."}]
+    async with openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{telex.port}/v1", api_key="none") as client:
+        reply = await client.chat.completions.create(model="local", messages=messages, max_tokens=1)  # type: ignore[arg-type]
+    async with anthropic.AsyncAnthropic(base_url=f"http://127.0.0.1:{telex.port}", api_key="none") as sdk:
+        answer = await sdk.messages.with_raw_response.count_tokens(model="local", messages=messages)  # type: ignore[arg-type]
+    assert reply.usage is not None
+    assert (await answer.parse()).input_tokens == reply.usage.prompt_tokens
+    assert answer.headers["telex-count"] == "provider"
 
 
 def check_whole(reply: ChatCompletion) -> None:

@@ -52,3 +52,5 @@ def seeds() -> Iterator[bytes]:
             yield header(name, "error") + dialect.encode_error(Failure(kind, "Boom."))
         for request in sorted(FOLDER.glob(f"{name}.*.json")):
             yield header(name, "request") + request.read_bytes()
+            yield header(name, "count") + request.read_bytes()
+        yield header(name, "count") + dialect.COUNT.encode(7)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from telex.core import sse
+from contextlib import suppress
+
+from telex.core import json, sse
 from telex.core.errors import Failure
 from telex.core.events import Done, Event, PartDelta, PartEnd, PartStart
 from telex.core.fold import fold
@@ -10,11 +12,12 @@ from telex.core.messages import Request
 from telex.dialects import DIALECTS
 from telex.dialects.operation import Operation
 from telex.dialects.quirks import NO_QUIRKS, Quirks
-from telex.dialects.translate import Manner, Outgoing, address
+from telex.dialects.translate import Manner, Outgoing, address, address_count
 
 NAMES = list(DIALECTS)
 QUIRKS = (NO_QUIRKS, Quirks(no_done=True, calls_by_id=True))
-PLACES = ("stream", "whole", "error", "request")
+COUNTING = (NO_QUIRKS, Quirks(counting="beside"), Quirks(counting="flat"))
+PLACES = ("stream", "whole", "error", "request", "count")
 
 
 def header(name: str, place: str) -> bytes:
@@ -37,6 +40,8 @@ def feed(data: bytes) -> None:
             read_error(name, body)
         case "request":
             read_request(name, body)
+        case "count":
+            read_count(name, body)
 
 
 def read_stream(name: str, body: bytes) -> None:
@@ -94,3 +99,16 @@ def read_request(name: str, body: bytes) -> None:
     for dialect in DIALECTS.values():
         sent = address(request, dialect, "m", True, Manner())
         assert isinstance(sent, Outgoing | Failure)
+
+
+def read_count(name: str, body: bytes) -> None:
+    """A question how many tokens there are, and an answer."""
+    with suppress(json.Malformed):
+        assert DIALECTS[name].COUNT.decode(body) > 0
+    request = DIALECTS[name].decode_request(body, Operation("m", kind="count"), {})
+    if not isinstance(request, Request):
+        assert request.http_status == 400
+        return
+    for dialect in DIALECTS.values():
+        for quirks in COUNTING:
+            assert isinstance(address_count(request, dialect, "m", quirks), Outgoing | Failure | None)

@@ -9,7 +9,15 @@ from .targets import feed, header
 
 AUDIO = b'data: {"choices":[{"delta":{"audio":{"id":"a","data":"AAAA"}}}]}\n\n'
 STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
-FOUND = [header("openai-chat", "stream") + AUDIO + STOP + AUDIO + STOP + b"data: [DONE]\n\n"]
+BECOMES = (
+    b'data: {"type":"response.output_item.added","output_index":0,"item":{"type":"x"}}\n\n'
+    b'data: {"type":"response.output_item.done","output_index":0,"item":{"type":"message","role":"assistant","content":[]}}\n\n'
+    b'data: {"type":"response.completed","response":{"status":"completed"}}\n\n'
+)
+FOUND = [
+    header("openai-chat", "stream") + AUDIO + STOP + AUDIO + STOP + b"data: [DONE]\n\n",
+    header("openai-responses", "stream") + BECOMES,
+]
 """What a fuzzer once broke something with."""
 
 INPUTS = [*seeds(), *FOUND]

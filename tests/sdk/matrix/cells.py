@@ -21,8 +21,8 @@ WORDS = ("Hello é", " \N{GRINNING FACE}", " world")
 THOUGHT, SIGNATURE, CALL_SIGNATURE = "It rains, I think.", "c2lnbmF0dXJl", "Y2FsbA=="
 ARGUMENTS = ({"zebra": "Oslo", "apple": 1}, {"zebra": "Ä", "apple": 2})
 RESULTS = ('{"c": 4}', '{"t": "noon"}')
-STOPPED = {"openai-chat": "stop", "anthropic": "end_turn", "gemini": "STOP"}
-CALLED = {"openai-chat": "tool_calls", "anthropic": "tool_use", "gemini": "STOP"}
+STOPPED = {"openai-chat": "stop", "openai-responses": "completed", "anthropic": "end_turn", "gemini": "STOP"}
+CALLED = {"openai-chat": "tool_calls", "openai-responses": "completed", "anthropic": "tool_use", "gemini": "STOP"}
 
 
 class Cell(Struct, frozen=True):
@@ -70,12 +70,14 @@ def reasoned(upstream: str) -> Iterator[Event]:
     yield PartDelta(0, 0, THOUGHT[7:])
     if upstream == "anthropic":
         yield PartDelta(0, 0, signature=SIGNATURE, dialect=upstream)
+    if upstream == "openai-responses":
+        yield PartDelta(0, 0, data=SIGNATURE, dialect=upstream)
     yield PartEnd(0, 0)
 
 
 def refused(upstream: str) -> Play:
     """Each provider's own way to say no."""
-    if upstream == "openai-chat":
+    if upstream.startswith("openai"):
         return said(upstream, *text("I can't", " help.", kind="refusal"))
     word = "refusal" if upstream == "anthropic" else "SAFETY"
     return said(upstream, *text("I can't", " help."), reason="refusal" if upstream == "anthropic" else "content_filter", raw=word)
@@ -152,6 +154,9 @@ def has_what_was_signed(request: Request) -> None:
     if request.dialect == "anthropic":
         [thought] = [part for part in parts if part.kind == "reasoning"]
         assert (thought.text, thought.signature, thought.dialect) == (THOUGHT, SIGNATURE, "anthropic")
+    if request.dialect == "openai-responses":
+        [thought] = [part for part in parts if part.kind == "reasoning"]
+        assert (thought.text, thought.data, thought.dialect) == (THOUGHT, SIGNATURE, "openai-responses")
     if request.dialect == "gemini":
         [first, *_] = [part for part in parts if part.kind == "tool_call"]
         assert (first.signature, first.dialect) == (CALL_SIGNATURE, "gemini")

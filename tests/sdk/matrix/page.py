@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .cells import CELLS
-from .speakers import CLIENTS
+from .clients import CLIENTS
 
 HEAD = """\
 # The official SDKs, each against providers of every dialect
@@ -15,7 +15,10 @@ to stop, or the error, raised by the SDK), and the provider was told what the cl
 """
 TURN = "tool result turn, what was signed comes back"
 SEVERAL = "several choices"
-REFUSED_CHOICES = {("openai-chat", "anthropic"): "400, `n`", ("gemini", "anthropic"): "400, `candidateCount`"}
+REFUSED_CHOICES = {
+    **{("openai-chat", up): "400, `n`" for up in ("openai-responses", "anthropic")},
+    **{("gemini", up): "400, `candidateCount`" for up in ("openai-responses", "anthropic")},
+}
 """Clients that can ask for several choices, and providers that can't give them."""
 
 
@@ -28,6 +31,6 @@ def page() -> str:
 
 
 def several(client: str, up: str) -> str:
-    if client == "anthropic":
+    if client in ("anthropic", "openai-responses"):
         return "can't be asked"
     return REFUSED_CHOICES.get((client, up), "✓")

@@ -384,7 +384,3 @@ class Google:
     def failed(self, error: Exception) -> Failed:
         assert isinstance(error, google_errors.APIError)
         return Failed(error.code, str(error.message), str(error.status))
-
-
-CLIENTS: dict[str, type[OpenAI] | type[Anthropic] | type[Google]] = {"openai-chat": OpenAI, "anthropic": Anthropic, "gemini": Google}
-"""The SDK that speaks each dialect."""

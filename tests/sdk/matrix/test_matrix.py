@@ -17,8 +17,9 @@ from telex.testing import ScriptedUpstream
 from .__main__ import PAGE
 from .cells import CELLS, RESULTS, STOPPED, Cell, calls_tools, has_what_was_signed, said, says, text, tool_turn
 from .cells import WORDS as WORDS_SAID
+from .clients import CLIENTS
 from .page import REFUSED_CHOICES, page
-from .speakers import CLIENTS, Ask, Heard, Speaker
+from .speakers import Ask, Heard, Speaker
 
 Way = Literal["whole", "stream", "helper"]
 UPSTREAMS = tuple(CLIENTS)
@@ -102,7 +103,7 @@ def call_ids(turn: Any) -> tuple[str, ...]:
     if isinstance(turn, dict):
         return tuple(call["id"] for call in turn["tool_calls"])
     if isinstance(turn, list):
-        return tuple(block["id"] for block in turn if block["type"] == "tool_use")
+        return tuple(one["call_id"] if "call_id" in one else one["id"] for one in turn if one["type"] in ("tool_use", "function_call"))
     return tuple(part.function_call.id for part in turn.parts if part.function_call)
 
 

@@ -23,7 +23,7 @@ soak: .venv/dev
 	TELEX_SOAK=1 $(BIN) -m pytest -m soak -s
 
 fuzz: .venv/dev
-	$(PIP) -e '.[local,dev,fuzz]'
+	$(PIP) -e '.[local,tokens,dev,fuzz]'
 	PYTHONPATH=tests $(BIN) -m fuzz --seconds $(or $(SECONDS),600)
 
 docs: .venv/dev
@@ -40,7 +40,7 @@ clean:
 	@touch $@
 
 .venv/dev: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) -e '.[local,dev]'
+	$(PIP) -e '.[local,tokens,dev]'
 	@touch $@ .venv/run
 
 .venv/bin/python:

@@ -24,28 +24,32 @@ REST = """\
 - Content that only one provider understands is refused in a user's message and dropped by name from the model's earlier turns.
 - A stored file is refused: only the provider that stores it knows it.
 - Signatures and encrypted reasoning go back only to the provider that made them, from any dialect: marked with whose they are they
-  come through Anthropic's `thinking` and `redacted_thinking` blocks, Gemini's `thoughtSignature`, and in OpenAI's messages
-  `reasoning_details` and `tool_calls[].extra_content.google.thought_signature`.
+  come through Anthropic's `thinking` and `redacted_thinking` blocks, Gemini's `thoughtSignature`, the `encrypted_content` of Responses,
+  and in Chat messages `reasoning_details` and `tool_calls[].extra_content.google.thought_signature`.
+- `previous_response_id` goes on from a response that Telex holds (in memory, the last thousand) at any provider; one that Telex does not
+  hold can be known only to a provider of the dialect itself.
 - Arguments of a tool call that are no JSON object are refused on the way to Anthropic and Gemini, which know only objects.
 
 ## Where replies carry what their dialect has no place for
 
-| | OpenAI Chat | Anthropic | Gemini |
-|---|---|---|---|
+| | OpenAI Chat | OpenAI Responses | Anthropic | Gemini |
+|---|---|---|---|---|
 {places}
 """
 
 PLACES = (
-    ("reasoning", "`reasoning_content`", "`thinking` block", "part with `thought`"),
-    ("parts of the provider's own (its server tools, …)", "`provider_parts[]` of the message", "block of the type `provider_part`",
-     "`partMetadata.provider_part`"),
-    ("fields of the provider's own, of reply, choice and usage", "`provider_fields`",
+    ("reasoning", "`reasoning_content`", "item of the type `reasoning`", "`thinking` block", "part with `thought`"),
+    ("parts of the provider's own (its server tools, …)", "`provider_parts[]` of the message", "item of the type `provider_part`",
+     "block of the type `provider_part`", "`partMetadata.provider_part`"),
+    ("fields of the provider's own, of reply, choice and usage", "`provider_fields`", "`provider_fields` of the response and the usage",
      "`provider_fields` of the message or `message_delta`, and of usage", "`provider_fields` of the last chunk, the candidate, the usage"),
-    ("citations", "`annotations[]`, the original under `provider_citation`", "`citations[]`, the same", "`citationMetadata`, the same"),
-    ("pictures", "`images[]` of the message", "block of the type `image`", "`inlineData`"),
-    ("log probabilities", "`logprobs`", "`provider_fields.logprobs`", "`logprobsResult`"),
-    ("a refusal", "`refusal`, or `content_filter`", "text, and `stop_reason` `refusal`", "text with `partMetadata.refusal`, or `SAFETY`"),
-    ("the provider's own word for its end", *["`native_finish_reason`"] * 3),
+    ("citations", "`annotations[]`, the original under `provider_citation`", "`annotations[]`, the same", "`citations[]`, the same",
+     "`citationMetadata`, the same"),
+    ("pictures", "`images[]` of the message", "item of the type `image_generation_call`", "block of the type `image`", "`inlineData`"),
+    ("log probabilities", "`logprobs`", "`logprobs` of the text", "`provider_fields.logprobs`", "`logprobsResult`"),
+    ("a refusal", "`refusal`, or `content_filter`", "`refusal`, or `incomplete` for `content_filter`", "text, and `stop_reason` `refusal`",
+     "text with `partMetadata.refusal`, or `SAFETY`"),
+    ("the provider's own word for its end", *["`native_finish_reason`"] * 4),
 )  # fmt: skip
 
 

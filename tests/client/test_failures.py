@@ -97,7 +97,10 @@ def test_every_kind_of_failure_has_its_exception() -> None:
 
 
 def models(target: str = "up") -> dict[str, Any]:
-    return {name: {"targets": [{"provider": target, "model": "m"}], "timeouts": limits} for name, limits in LIMITS.items()}
+    narrow = {"targets": [{"provider": target, "model": "gpt-4o", "context": 100}]}
+    return {"narrow": narrow} | {
+        name: {"targets": [{"provider": target, "model": "m"}], "timeouts": limits} for name, limits in LIMITS.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +197,16 @@ async def test_nowhere(url: str, colour: Colour) -> None:
     async with speaking(colour, "here", configured(url)) as client:
         with pytest.raises(UpstreamError):
             await client.generate(QUESTION, model="up/m")
+
+
+async def test_a_prompt_that_is_too_long_is_not_sent(client: Speaker, upstream: ScriptedUpstream) -> None:
+    calls = len(upstream.calls)
+    with pytest.raises(ContextTooLong, match="1000 tokens > 100 maximum"):
+        await client.generate("word " * 1000, model="narrow")
+    with pytest.raises(ContextTooLong, match="1000 tokens > 100 maximum"):
+        async with client.stream("word " * 1000, model="narrow") as stream:
+            await read(stream)
+    assert len(upstream.calls) == calls
 
 
 async def test_rate_limits_say_when_to_come_back(client: Speaker, upstream: ScriptedUpstream) -> None:

@@ -11,7 +11,7 @@ import pytest
 from telex.core.messages import Request
 from telex.dialects import DIALECTS
 from telex.tokens import encodings
-from telex.tokens.fit import exceed, may_exceed
+from telex.tokens.fit import exceed, may_exceed, size_of
 
 EXACT, UNKNOWN = "gpt-4o", "somebody-elses"
 WORDS = "word " * 1000
@@ -25,9 +25,13 @@ def asked(content: Any, headers: dict[str, str] | None = None, dialect: str = "o
     return request
 
 
+def looked(request: Request, window: int) -> bool:
+    return may_exceed(request, size_of(request), window)
+
+
 def refused(request: Request, model: str, window: int) -> bool:
     """As a generation asks: the cheap look, then the closer one."""
-    return may_exceed(request, window) and exceed(request, model, window) is not None
+    return looked(request, window) and exceed(request, model, window) is not None
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,7 @@ def test_spaces_are_cheap(text: str, model: str) -> None:
 def test_pictures_are_not_text() -> None:
     url = f"data:image/png;base64,{b64encode(bytes(100_000)).decode()}"
     request = asked([{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": url}}])
-    assert may_exceed(request, 8000)
+    assert looked(request, 8000)
     assert exceed(request, EXACT, 8000) is exceed(request, UNKNOWN, 8000) is None
 
 
@@ -109,7 +113,7 @@ def test_the_field_is_named_as_the_client_knows_it() -> None:
 
 def test_what_is_short_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is a tokeniser loaded for what has fewer letters than the window has tokens."""
-    assert not may_exceed(asked("x" * 100), 100)
+    assert not looked(asked("x" * 100), 100)
     monkeypatch.setattr(encodings, "load", lambda: pytest.fail("loaded"))
     assert exceed(asked("\u00e9" * 900), EXACT, 1000) is None
 

@@ -21,7 +21,7 @@ from telex.generation.log import Log
 from telex.generation.output import EventOutput, KeptOutput, Output, StreamOutput, WholeOutput, named
 from telex.metering.meter import Meter
 from telex.routing import policy
-from telex.tokens.fit import may_exceed
+from telex.tokens.fit import may_exceed, size_of
 from telex.upstream.timers import Loop
 
 Delivery = Literal["stream", "complete"]
@@ -114,8 +114,11 @@ class Run:
 
     def _narrow(self, target: Target) -> int | None:
         """The window of a target, in tokens, if the prompt may be beyond it."""
-        window = self._backends[target.provider].window(target, len(self.request.body)) if self.route.check_context else None
-        return window if window is not None and may_exceed(self.request, window) else None
+        if not self.route.check_context:
+            return None
+        size = size_of(self.request)
+        window = self._backends[target.provider].window(target, size)
+        return window if window is not None and may_exceed(self.request, size, window) else None
 
     def _make_attempt(self, target: Target) -> Attempt:
         self.meter = Meter(self.request, self._began)  # what a failed attempt said counts for nothing

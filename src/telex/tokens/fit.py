@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from telex.core.errors import Failure
 from telex.core.messages import Request
-from telex.dialects import DIALECTS
+from telex.dialects import DIALECTS, library
 from telex.metering.meter import estimate
 from telex.tokens.count import texts_of
 from telex.tokens.encodings import count_texts, encoding_of
@@ -19,15 +19,21 @@ MARGIN = 2
 """How far beyond the window an estimate must be."""
 
 BYTES = 2
-"""Bytes of a body that a token has at least; what is shorter fits, and is not looked at."""
+"""Bytes that a token has at least; what is shorter fits, and is not looked at."""
 
 ELASTIC = frozenset({"anthropic-beta", "context_management", "plugins", "transforms", "truncation"})
 """Fields and headers by which a provider may shorten a prompt or widen its window: whether it fits is then its to say."""
 
 
-def may_exceed(request: Request, window: int) -> bool:
-    """Whether it is worth a closer look: a matter of lengths, at the cost of nothing."""
-    return len(request.body) > BYTES * window and ELASTIC.isdisjoint(request.extra) and ELASTIC.isdisjoint(request.headers)
+def size_of(request: Request) -> int:
+    """Bytes of a prompt: of the body that it came in or, where it was made in this process, of its texts."""
+    texts = (text for message in request.messages for text in texts_of(message.parts))
+    return len(request.body) or sum(len(text.encode(errors="surrogatepass")) for text in texts)
+
+
+def may_exceed(request: Request, size: int, window: int) -> bool:
+    """Whether it is worth a closer look: a matter of lengths, at the cost of nothing. `size`: from `size_of`."""
+    return size > BYTES * window and ELASTIC.isdisjoint(request.extra) and ELASTIC.isdisjoint(request.headers)
 
 
 def exceed(request: Request, model: str, window: int) -> Failure | None:
@@ -49,4 +55,5 @@ def letters(text: str) -> int:
 def too_long(request: Request, tokens: int, window: int, how: str = "") -> Failure:
     """In words that clients of several dialects look for."""
     message = f"The prompt is too long: {tokens} tokens > {window} maximum. This model's maximum context length is {window} tokens.{how}"
-    return Failure("context_too_long", message, DIALECTS[request.dialect].PLACE[0])
+    source = DIALECTS[request.dialect] if request.dialect else library
+    return Failure("context_too_long", message, source.PLACE[0])

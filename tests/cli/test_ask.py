@@ -140,7 +140,6 @@ def test_json_holds_errors_too(play: Play, expected: dict[str, Any], upstream: S
 
 # ---- how it goes wrong
 
-
 ERRORS: list[tuple[Play, str, str]] = [
     (
         status(401),

@@ -111,15 +111,26 @@ def test_words_are_added_and_not_drawn_again() -> None:
     assert screen.drawn < 1.5 * sum(map(len, text))
 
 
+@pytest.mark.parametrize("mark", ["\n-", "\n=", "\n\n1", "\n", " **", " `"])
+def test_what_may_yet_mean_something_else_waits(mark: str) -> None:
+    """A dash below a line makes it a heading, and with the next word the first item of a list."""
+    screen = Emulator(WIDTH, HEIGHT)
+    shown = Page(screen, lambda seconds: None)
+    shown.show("Colours:")
+    shown.show(mark)
+    assert (screen.text, screen.drawn) == ("Colours:", len("Colours:"))
+    shown.end()
+
+
 @pytest.mark.parametrize("block", ["- item\n", "x = 1\n", "| a | b |\n"], ids=["list", "code", "table"])
 def test_what_has_scrolled_away_stays(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One block, ten times as high as the screen. The emulator refuses a cursor above its top."""
+    """One block, ten times as high as the screen, whose end changes its beginning. The emulator refuses a cursor above its top."""
     resize(monkeypatch, 40, 10)
     start = {"x": "```\n", "|": "| h | i |\n|---|---|\n"}.get(block[0], "")
     screen = Emulator(40, 10)
     shown = Page(screen, lambda seconds: None)
     before: list[str] = []
-    for piece in [start, *[block] * 100]:
+    for piece in [start, *[block] * 100, "| wider than all before | b |\n"]:
         shown.show(piece)
         assert screen.scrolled[: len(before)] == before
         before = screen.scrolled

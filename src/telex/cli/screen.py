@@ -97,15 +97,23 @@ class Indicator:
 @contextmanager
 def no_echo() -> Iterator[None]:
     """What is typed meanwhile is not shown among the answer, but kept, key by key, for whoever reads the next line."""
-    if sys.stdin is None or not sys.stdin.isatty():
+    if sys.stdin is None or not (sys.stdin.isatty() and sys.stdout.isatty()) or behind():  # behind a pager the terminal is the pager's
         yield
         return
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
+    before = termios.tcgetattr(sys.stdin)
     quiet = [*before]
     quiet[3] &= ~(termios.ECHO | termios.ICANON)
-    termios.tcsetattr(descriptor, termios.TCSANOW, quiet)
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
     try:
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSANOW, before)
+        if not behind():
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+
+
+def behind() -> bool:
+    """Whether this runs in the background of its terminal, where who touches that is stopped."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp()
+    except OSError:  # of another session's terminal nobody is in the background
+        return False

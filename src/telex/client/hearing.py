@@ -37,7 +37,7 @@ class Hearing(Generic[T]):
     def __init__(self, run: Run, shape: Shape[T] | None, gateway: bool) -> None:
         self.pending: deque[Event] = deque()
         self._run = run
-        self._shape = shape
+        self._read = shape.read if shape is not None else None
         self._gateway = gateway
         self._folder = Folder()
         self._texts: set[int] = set()  # the parts of the first choice that are text
@@ -89,7 +89,7 @@ class Hearing(Generic[T]):
         usage, certainty = run.meter.tokens(failure is None)
         timing = run.meter.timing(run.now)
         id = run.headers.get("telex-generation", run.id) if self._gateway else run.id
-        return Reply(whole, id, timing, usage, certainty, self._dropped(), self._shape)
+        return Reply(whole, id, timing, usage, certainty, self._dropped(), self._read)
 
     def _dropped(self) -> tuple[str, ...]:
         """What the target is not told, and what the gateway's target is not."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 import jiter
 from msgspec import Struct
 
-from telex.client.shape import Shape
 from telex.core import messages
 from telex.core.errors import Ending, Failure, TelexError
 from telex.core.messages import Choice, Message, Part, Reason, Usage
@@ -35,10 +35,11 @@ class Reply(Generic[T]):
 
     `id`: the generation's. `model`: as the provider names it. `ending`: `complete`, or how it was cut; `failure`: why.
     `usage`: tokens, `certainty` how sure they are. `cost`: None while nobody knows the price. `dropped`: the arguments that the model
-    was not told, because its provider has no place for them.
+    was not told, because its provider has no place for them. `read`: its text as what `response_format` asks for, if that was given;
+    raises `ValueError` for a text that is nothing such.
     """
 
-    __slots__ = ("_shape", "certainty", "cost", "dropped", "id", "timing", "usage", "whole")
+    __slots__ = ("_read", "certainty", "cost", "dropped", "id", "timing", "usage", "whole")
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class Reply(Generic[T]):
         usage: Usage | None,
         certainty: Certainty,
         dropped: tuple[str, ...],
-        shape: Shape[T] | None,
+        read: Callable[[str], T] | None,
     ) -> None:
         self.whole = whole
         self.id = id
@@ -57,7 +58,7 @@ class Reply(Generic[T]):
         self.certainty = certainty
         self.cost: float | None = None
         self.dropped = dropped
-        self._shape = shape
+        self._read = read
 
     def __repr__(self) -> str:
         return f"Reply({self.text!r}, ending={self.ending!r}, id={self.id!r})"
@@ -104,12 +105,12 @@ class Reply(Generic[T]):
     @property
     def parsed(self) -> T:
         """The text as what `response_format` asks for. Raises `TelexError` where none was asked for, or where the text is nothing such."""
-        if self._shape is None:
+        if self._read is None:
             raise TelexError("There is nothing to parse: the call had no response_format.")
         if self.ending != "complete":
             raise TelexError(f"There is nothing to parse: the reply is not complete but {self.ending}.")
         try:
-            return self._shape.read(self.text)
+            return self._read(self.text)
         except ValueError as error:
             raise TelexError(f"The reply is not what response_format asks for: {error}") from error
 
@@ -125,5 +126,5 @@ class Reply(Generic[T]):
         return "".join(part.text for part in self._parts if part.kind == kind)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Without the shape, which may hold what no other process knows."""
+        """Without what reads it, which may hold what no other process knows."""
         return cast("type[Any]", Reply), (self.whole, self.id, self.timing, self.usage, self.certainty, self.dropped, None)

@@ -63,6 +63,13 @@ def test_what_would_change_the_answer_is_refused_elsewhere(field: str) -> None:
     assert (failure.kind, failure.param) == ("unsupported", field)
 
 
+def test_what_somebody_else_than_the_model_said_is_not_dropped_for_its_type() -> None:
+    """As for a misspelt `message`: without it the question would be another one, or none."""
+    failure = sent_to_chat(input=[{"type": "mesage", "role": "user", "content": "Hi"}])
+    assert (failure.kind, failure.param) == ("unsupported", "input[0].content[0]")
+    assert "'mesage'" in failure.message
+
+
 def test_compacted_history_is_not_dropped() -> None:
     assert sent_to_chat(input=[COMPACTED, says("user", "Hi")]).kind == "unsupported"
 

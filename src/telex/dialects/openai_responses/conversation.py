@@ -96,7 +96,7 @@ class Conversation:
             return
         picture = to_picture(item) if kind == "image_generation_call" else None
         part = picture or Part("opaque", tool=kind, dialect=NAME, extra=item)
-        if kind in NOT_THE_MODELS:
+        if kind in NOT_THE_MODELS or item.get("role", "assistant") != "assistant":
             self.close()
             self.messages.append(Message("user", (part,)))
         else:

@@ -66,6 +66,18 @@ def below(name: str, tops: set[str]) -> bool:
     return any(name == top or name.startswith(top + ".") for top in tops)
 
 
+BORROWS = {"openai_responses": {"telex.dialects.openai_chat"}}  # errors, lists, tokens, data URLs: OpenAI's own two have them alike
+DIALECTS = sorted(path for path in (HOUSE / "dialects").iterdir() if (path / "__init__.py").exists())
+
+
+@pytest.mark.parametrize("folder", DIALECTS, ids=lambda path: path.name)
+def test_a_dialect_knows_no_other(folder: Path) -> None:
+    others = {f"telex.dialects.{path.name}" for path in DIALECTS if path != folder} - BORROWS.get(folder.name, set())
+    for path in folder.rglob("*.py"):
+        named = [name for name in imports(ast.parse(path.read_text())) if below(name, others)]
+        assert not named, f"{path.name} names {named}"
+
+
 @each_module
 def test_imports_only_go_down(path: Path) -> None:
     here = package_of(path)

@@ -235,7 +235,7 @@ async def test_and_no_more_often_whatever_is_between(colour: Colour, place: Plac
 
 @pytest.mark.parametrize("colour", COLOURS)
 async def test_the_next_target_is_tried(colour: Colour) -> None:
-    targets = [{"provider": name, "model": "m"} for name in ("out", "up")]
+    targets = [{"provider": name, "model": "m", "tier": tier} for tier, name in enumerate(("out", "up"))]
     with ScriptedUpstream(status(503)) as out:
         providers = {"out": {"dialect": "openai-chat", "base_url": out.url}}
         with ScriptedUpstream(say("Good")) as good:

@@ -224,7 +224,7 @@ async def test_a_reader_that_stops_holds_the_provider_up_and_gets_all_of_it_late
             async for text in texts:
                 total += len(text)
         assert total > 0.9 * size
-        assert call.finished is not None
+        await call.until("finished")
 
 
 @each_colour

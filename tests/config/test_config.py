@@ -35,9 +35,11 @@ whole = "stream"
 [models.fast]
 targets = [
   { provider = "here", model = "m", tier = 2 },
-  { provider = "ollama", model = "n", whole = "whole" },
+  { provider = "ollama", model = "n", whole = "whole", weight = 3, deliveries = ["batch"] },
 ]
+balance = "least-latency"
 retries = 0
+hedge = 1.5
 timeouts = { first_content = 5 }
 """
 
@@ -49,6 +51,8 @@ def test_what_is_written_is_read() -> None:
     assert (here.api_key, here.quirks, here.always, here.whole) == (KeySource("HERE_KEY"), Quirks(no_done=True), {"top_k": 1}, "stream")
     fast = config.models["fast"]
     assert [(target.provider, target.tier, target.whole) for target in fast.targets] == [("here", 2, None), ("ollama", 1, "whole")]
+    assert [(target.weight, target.deliveries) for target in fast.targets] == [(1.0, None), (3.0, ("batch",))]
+    assert (fast.balance, fast.retries, fast.hedge) == ("least-latency", 0, 1.5)
     timeouts = config.model_timeouts(fast)
     assert (timeouts.total, timeouts.first_content, timeouts.idle) == (60.0, 5.0, 60.0)
     assert config.model_timeouts(None) == config.timeouts

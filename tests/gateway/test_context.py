@@ -101,14 +101,16 @@ async def test_what_may_fit_is_sent(text: str, targets: list[Any], off: bool) ->
 async def test_the_next_target_is_tried() -> None:
     """One that is too small is passed over without a call, and one that says so itself as well."""
     with ScriptedUpstream(FAULTS["row11-context-too-long"](), say("Hello")) as upstream:
-        async with gateway(upstream.url, models=models(m=[target(context=500), target("says-no"), target("says-yes")])) as house:
+        async with gateway(
+            upstream.url, models=models(m=[target(context=500), target("says-no", tier=2), target("says-yes", tier=3)])
+        ) as house:
             assert (await generate(house, "openai-chat", "m")).text == "Hello"
         assert [call.model for call in upstream.calls] == ["says-no", "says-yes"]
 
 
 async def test_the_last_word_is_that_it_is_too_long() -> None:
     with ScriptedUpstream() as upstream:
-        async with gateway(upstream.url, models=models(m=[target(context=500), target(context=700)])) as house:
+        async with gateway(upstream.url, models=models(m=[target(context=500), target(context=700, tier=2)])) as house:
             answer = await generate(house, "openai-chat", "m")
     assert (answer.status, "> 700 maximum" in answer.error["message"]) == (400, True)
 

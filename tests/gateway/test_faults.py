@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 
+from telex.generation.traffic import Traffic
 from telex.testing import FAULTS, Beat, Call, Close, Head, Play, ScriptedUpstream, Send, render, say, status
 from telex.testing.answers import SSE, words
 
@@ -72,8 +73,9 @@ class Rig:
 
 @pytest.fixture
 def rig(house: House, upstream: ScriptedUpstream, logged: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Rig:
-    """No test gets a connection that another has spoilt."""
+    """No test gets a connection that another has spoilt, nor pays for its retries."""
     monkeypatch.setattr("telex.upstream.pool.IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(house.process.engine, "traffic", Traffic())
     return Rig(house, upstream, logged)
 
 
@@ -224,7 +226,7 @@ async def test_what_is_tried_twice_can_succeed_the_second_time(id: str, rig: Rig
 
 @EVERY
 async def test_the_next_target_is_tried_when_the_first_is_out(delivery: Delivery) -> None:
-    targets = [{"provider": name, "model": "m"} for name in ("up", "up1")]
+    targets = [{"provider": name, "model": "m", "tier": tier} for tier, name in enumerate(("up", "up1"))]
     with ScriptedUpstream(status(503)) as out, ScriptedUpstream(say("Good")) as good:
         async with gateway(out.url, good.url, models={"both": {"targets": targets}}) as house:
             answer = await ask(house.port, delivery == "streaming", model="both")
@@ -234,7 +236,7 @@ async def test_the_next_target_is_tried_when_the_first_is_out(delivery: Delivery
 @EVERY
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 422])
 async def test_row10_does_not_try_the_next_target(code: int, delivery: Delivery) -> None:
-    targets = [{"provider": name, "model": "m"} for name in ("up", "up1")]
+    targets = [{"provider": name, "model": "m", "tier": tier} for tier, name in enumerate(("up", "up1"))]
     with ScriptedUpstream(status(code)) as out, ScriptedUpstream(say("Good")) as good:
         async with gateway(out.url, good.url, models={"both": {"targets": targets}}) as house:
             await ask(house.port, delivery == "streaming", model="both")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from telex.core.errors import CONSEQUENCES, Failure, Kind
-from telex.routing.policy import BACKOFF, PATIENCE, Command, Commit, Fail, Rules, Start, Wait, decide
+from telex.routing.policy import BACKOFF, PATIENCE, Cancel, Command, Commit, Fail, Policy, Report, Rules, Start, Wait, decide, refuse
 
 KINDS = st.sampled_from(list(CONSEQUENCES))
 
@@ -16,55 +18,121 @@ def failed(kind: Kind, retry_after: float | None = None) -> Failure:
     return Failure(kind, kind, retry_after=retry_after)
 
 
-def run(
-    targets: int, *outcomes: Failure | None, rules: Rules = Rules(), random: float = 1.0, takes: float = 1.0  # noqa: B008
-) -> list[Command]:  # fmt: skip
-    """The commands when attempts come to `outcomes` (the last one for all the rest), each after `takes` seconds."""
-    now, left = 100.0, list(outcomes)
-    policy = decide(targets, rules, now, lambda: random)
-    commands = [next(policy)]
-    while True:
-        outcome = None
-        match commands[-1]:
-            case Start():
-                now += takes
-                outcome = left.pop(0) if len(left) > 1 else left[0]
+class World:
+    """What a policy lives in: each attempt has its outcome and takes its seconds, in the order of their start."""
+
+    def __init__(self, outcomes: list[Failure | None], takes: list[float]) -> None:
+        self.now = 100.0
+        self.outcomes = outcomes
+        self.takes = takes
+        self.running: dict[int, tuple[float, Failure | None]] = {}
+        self.commands: list[Command] = []
+
+    def follow(self, policy: Policy) -> list[Command]:
+        command = next(policy)
+        while True:
+            self.commands.append(command)
+            try:
+                command = policy.send(self.report(command))
+            except StopIteration:
+                return self.commands
+
+    def report(self, command: Command) -> Report:
+        match command:
+            case Start(attempt):
+                outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+                takes = self.takes.pop(0) if len(self.takes) > 1 else self.takes[0]
+                self.running[attempt] = self.now + takes, outcome
+            case Cancel(attempt):
+                del self.running[attempt]
             case Wait(until):
-                now = max(now, until)
-        try:
-            commands.append(policy.send((outcome, now)))
-        except StopIteration:
-            return commands
-        if isinstance(commands[-1], Fail):
-            return commands
+                due, attempt = min(((due, attempt) for attempt, (due, _) in self.running.items()), default=(math.inf, -1))
+                if until is not None and until <= due:
+                    self.now = max(self.now, until)
+                    return Report(self.now)
+                assert due < math.inf, "nothing to wait for"
+                self.now = due
+                return Report(due, attempt, self.running.pop(attempt)[1])
+        return Report(self.now)
+
+
+def run(
+    targets: int,
+    *outcomes: Failure | None,
+    rules: Rules = Rules(),  # noqa: B008
+    random: float = 1.0,
+    takes: tuple[float, ...] = (1.0,),
+    budget: int = 100,
+) -> list[Command]:
+    """The commands when attempts come to `outcomes` and take `takes` seconds (the last one for all the rest)."""
+    left = budget
+
+    def spend(now: float) -> bool:
+        nonlocal left
+        left -= 1
+        return left >= 0
+
+    world = World(list(outcomes), list(takes))
+    return world.follow(decide(range(targets), rules, spend, world.now, lambda: random))
+
+
+def tries(*targets: int, end: Command | None = None) -> list[Command]:
+    """One attempt after another, with no pause between."""
+    commands = [command for attempt, target in enumerate(targets) for command in (Start(attempt, target), Wait())]
+    return [*commands, end or Commit(len(targets) - 1)]
+
+
+def paused(until: float, *targets: int, end: Command | None = None) -> list[Command]:
+    """The same, with one pause behind the first attempt."""
+    commands = tries(*targets, end=end)
+    return [*commands[:2], Wait(until), *commands[2:]]
 
 
 DOWN, LIMITED, BAD = failed("unreachable"), failed("rate_limited"), failed("bad_request")
+HEDGED = Rules(hedge=2.0)
 
 SCRIPTS: dict[str, tuple[list[Command], list[Command]]] = {
-    "content at once": (run(2, None), [Start(0), Commit()]),
-    "the second try": (run(2, DOWN, None), [Start(0), Wait(101 + BACKOFF), Start(0), Commit()]),
-    "the second target": (run(2, DOWN, DOWN, None), [Start(0), Wait(101 + BACKOFF), Start(0), Start(1), Commit()]),
-    "all are down": (
-        run(2, DOWN),
-        [Start(0), Wait(101 + BACKOFF), Start(0), Start(1), Wait(103 + 2 * BACKOFF), Start(1), Fail(DOWN)],
-    ),
+    "content at once": (run(2, None), tries(0)),
+    "the second try": (run(2, DOWN, None), paused(101 + BACKOFF, 0, 0)),
+    "the second target": (run(2, DOWN, DOWN, None), paused(101 + BACKOFF, 0, 0, 1)),
     "no target": (run(0, None), [Fail(Failure("not_found", "This model has no target."))]),
-    "no retries": (run(2, DOWN, rules=Rules(retries=0)), [Start(0), Start(1), Fail(DOWN)]),
+    "no retries": (run(2, DOWN, rules=Rules(retries=0)), tries(0, 1, end=Fail(DOWN))),
     "pauses grow": (
-        run(1, DOWN, rules=Rules(retries=3)),
-        [Start(0), Wait(101 + BACKOFF), Start(0), Wait(102 + 3 * BACKOFF), Start(0), Wait(103 + 7 * BACKOFF), Start(0), Fail(DOWN)],
+        [c for c in run(1, DOWN, rules=Rules(retries=3)) if isinstance(c, Wait) and c.until],
+        [Wait(101 + BACKOFF), Wait(102 + 3 * BACKOFF), Wait(103 + 7 * BACKOFF)],
     ),
-    "full jitter": (run(1, DOWN, None, random=0.0), [Start(0), Wait(101), Start(0), Commit()]),
-    "what the provider asks for is obeyed": (run(1, failed("rate_limited", 2.0), None), [Start(0), Wait(103), Start(0), Commit()]),
-    "zero means now": (run(1, failed("rate_limited", 0.0), None), [Start(0), Wait(101), Start(0), Commit()]),
-    "too long a wait goes elsewhere": (run(2, failed("rate_limited", PATIENCE + 1), None), [Start(0), Start(1), Commit()]),
-    "too long a wait is passed on": (run(1, failed("rate_limited", 60.0)), [Start(0), Fail(failed("rate_limited", 60.0))]),
-    "a bad request is nobody's to mend": (run(2, BAD), [Start(0), Fail(BAD)]),
-    "a spent quota goes elsewhere at once": (run(2, failed("quota_exhausted"), None), [Start(0), Start(1), Commit()]),
-    "no wait beyond the end": (run(2, DOWN, None, rules=Rules(total=1.2)), [Start(0), Start(1), Commit()]),
-    "nothing after the end": (run(2, DOWN, rules=Rules(total=1.0)), [Start(0), Fail(DOWN)]),
+    "full jitter": (run(1, DOWN, None, random=0.0), paused(101, 0, 0)),
+    "what the provider asks for is obeyed": (run(1, failed("rate_limited", 2.0), None), paused(103, 0, 0)),
+    "zero means now": (run(1, failed("rate_limited", 0.0), None), paused(101, 0, 0)),
+    "too long a wait goes elsewhere": (run(2, failed("rate_limited", PATIENCE + 1), None), tries(0, 1)),
+    "too long a wait is passed on": (run(1, failed("rate_limited", 60.0)), tries(0, end=Fail(failed("rate_limited", 60.0)))),
+    "a bad request is nobody's to mend": (run(2, BAD), tries(0, end=Fail(BAD))),
+    "a spent quota goes elsewhere at once": (run(2, failed("quota_exhausted"), None), tries(0, 1)),
+    "no wait beyond the end": (run(2, DOWN, None, rules=Rules(total=1.2)), tries(0, 1)),
+    "nothing after the end": (run(2, DOWN, rules=Rules(total=1.0)), tries(0, end=Fail(DOWN))),
     "the last failure is told": (run(2, LIMITED, LIMITED, DOWN)[-1:], [Fail(DOWN)]),
+    "no second try beyond the budget": (run(1, DOWN, budget=0), tries(0, end=Fail(DOWN))),
+    "no second target beyond the budget": (run(2, DOWN, budget=1), paused(101 + BACKOFF, 0, 0, end=Fail(DOWN))),
+    "to go where it fits costs nothing": (run(2, failed("context_too_long"), None, budget=0), tries(0, 1)),
+    "a hedge is first": (
+        run(2, None, None, rules=HEDGED, takes=(9.0, 1.0)),
+        [Start(0, 0), Wait(102), Start(1, 1), Wait(), Cancel(0), Commit(1)],
+    ),
+    "a hedge is second": (
+        run(2, None, None, rules=HEDGED, takes=(2.5, 1.0)),
+        [Start(0, 0), Wait(102), Start(1, 1), Wait(), Cancel(1), Commit(0)],
+    ),
+    "no hedge where content is soon": (run(2, None, rules=HEDGED), [Start(0, 0), Wait(102), Commit(0)]),
+    "no hedge without another target": (run(1, None, rules=HEDGED, takes=(9.0,)), tries(0)),
+    "no hedge beyond the budget": (run(2, None, rules=HEDGED, takes=(9.0,), budget=0), [Start(0, 0), Wait(102), Wait(), Commit(0)]),
+    "the other goes on when one fails": (
+        run(3, None, DOWN, rules=HEDGED, takes=(9.0, 1.0)),
+        [Start(0, 0), Wait(102), Start(1, 1), Wait(), Wait(), Commit(0)],
+    ),
+    "behind a hedge that failed too comes the next target": (
+        run(3, DOWN, DOWN, None, rules=Rules(hedge=2.0, retries=0), takes=(9.0, 1.0)),
+        [Start(0, 0), Wait(102), Start(1, 1), Wait(), Wait(), Start(2, 2), Wait(), Commit(2)],
+    ),
 }
 
 
@@ -73,49 +141,104 @@ def test_scripts(commands: list[Command], expected: list[Command]) -> None:
     assert commands == expected
 
 
+def test_where_nothing_is_to_be_tried_it_fails_at_once() -> None:
+    assert World([], []).follow(refuse(BAD)) == [Fail(BAD)]
+
+
 @pytest.mark.parametrize("kind", CONSEQUENCES)
 def test_each_kind_follows_its_consequence(kind: Kind) -> None:
-    consequence, starts = CONSEQUENCES[kind], [c for c in run(2, failed(kind)) if isinstance(c, Start)]
-    assert starts.count(Start(0)) == (2 if consequence.again else 1)
-    assert (Start(1) in starts) == consequence.elsewhere
+    consequence, asked = CONSEQUENCES[kind], [c.target for c in run(2, failed(kind)) if isinstance(c, Start)]
+    assert asked.count(0) == (2 if consequence.again else 1)
+    assert (1 in asked) == consequence.elsewhere
 
 
 FAILURES = st.builds(failed, KINDS, st.none() | st.floats(0, 20))
 
 
-@given(data=st.data(), targets=st.integers(0, 4), retries=st.integers(0, 5), total=st.floats(0.1, 30))
-def test_promises(data: st.DataObject, targets: int, retries: int, total: float) -> None:
-    """Whatever fails and however late drivers wake."""
-    now = 100.0
-    policy = decide(targets, Rules(retries, total), now, lambda: data.draw(st.floats(0, 1)))
-    command, starts, asked = next(policy), list[int](), now
-    last: Failure | None = None
-    while True:
-        outcome = None
-        if isinstance(command, Start):
-            assert now < 100.0 + total, "nothing starts behind the end"
-            assert now >= asked, "a retry_after is obeyed"
-            starts.append(command.target)
-            now += data.draw(st.floats(0, 10))
-            outcome = last = data.draw(st.none() | FAILURES)
-            asked = now
-        elif isinstance(command, Wait):
-            assert last is not None
-            assert last.consequence.again
-            assert now <= command.until < 100.0 + total
-            assert command.until - now <= PATIENCE
-            if last.retry_after is not None:
-                assert command.until == now + last.retry_after
-            now = asked = command.until + data.draw(st.sampled_from([0.0, 0.0, 40.0]))
-        else:
-            break
-        command = policy.send((outcome, now))
-    if isinstance(command, Commit):
-        assert last is None
-        with pytest.raises(StopIteration):
-            policy.send((None, now))
-    else:
-        assert command == Fail(last or Failure("not_found", "This model has no target."))
+@given(
+    outcomes=st.lists(st.none() | FAILURES, min_size=1),
+    takes=st.lists(st.floats(0, 10), min_size=1),
+    targets=st.integers(0, 4),
+    retries=st.integers(0, 5),
+    total=st.floats(0.1, 30),
+    hedge=st.none() | st.floats(0.1, 5),
+    budget=st.integers(0, 10),
+)
+def test_promises(
+    outcomes: list[Failure | None], takes: list[float], targets: int, retries: int, total: float, hedge: float | None, budget: int
+) -> None:
+    """Whatever fails, and however long it takes."""
+    commands = run(targets, *outcomes, rules=Rules(retries, total, hedge), takes=tuple(takes), budget=budget)
+    starts = [c.target for c in commands if isinstance(c, Start)]
     assert starts == sorted(starts), "no target comes back"
     assert all(starts.count(target) <= retries + 1 for target in starts)
-    assert starts == [] if not targets else starts[0] == 0
+    free = sum(outcome is not None and not outcome.consequence.against for outcome in outcomes)
+    assert free or len(starts) <= 1 + budget, "each but the first is paid for"
+    assert bool(starts) == bool(targets)
+    *_, last = commands
+    assert isinstance(last, Commit | Fail)
+    assert not any(isinstance(c, Commit | Fail) for c in commands[:-1]), "nothing is tried behind the decision"
+    check_flight(commands)
+
+
+def check_flight(commands: list[Command]) -> None:
+    """At most two attempts run at once, and none when it is decided but the one that is committed."""
+    running = set[int]()
+    started = 0
+    for command in commands:
+        match command:
+            case Start(attempt):
+                assert attempt == started
+                started += 1
+                running.add(attempt)
+            case Cancel(attempt):
+                running.remove(attempt)
+            case Commit(attempt):
+                assert attempt in running
+    assert started - sum(isinstance(c, Cancel) for c in commands) >= 0
+
+
+class Watched(World):
+    """Looks at what each command means for time."""
+
+    def __init__(self, outcomes: list[Failure | None], takes: list[float], end: float, late: list[float]) -> None:
+        super().__init__(outcomes, takes)
+        self.end = end
+        self.late = late
+        self.last: Failure | None = None
+        self.not_before = 0.0
+
+    def report(self, command: Command) -> Report:
+        if isinstance(command, Start):
+            assert self.now < self.end, "nothing starts behind the end"
+            assert len(self.running) < 2, "at most two are in flight"
+        elif isinstance(command, Wait) and not self.running:
+            assert command.until is not None
+            assert self.last is not None
+            assert self.last.consequence.again
+            assert self.now <= command.until < self.end
+            assert command.until - self.now <= PATIENCE
+            assert self.last.retry_after is None or command.until == self.now + self.last.retry_after
+        elif isinstance(command, Commit | Fail):
+            assert not self.running, "no loser goes on"
+        report = super().report(command)
+        if report.attempt is not None:
+            self.last = report.failure
+        elif isinstance(command, Wait) and not self.running:
+            self.now += self.late.pop() if self.late else 0.0
+            report = Report(self.now)
+        return report
+
+
+@example([DOWN], [10.0], 0.1, 5.0, [])
+@given(
+    outcomes=st.lists(FAILURES, min_size=1),
+    takes=st.lists(st.floats(0, 10), min_size=1),
+    total=st.floats(0.1, 30),
+    hedge=st.none() | st.floats(0.1, 5),
+    late=st.lists(st.sampled_from([0.0, 40.0])),
+)
+def test_time(outcomes: list[Failure | None], takes: list[float], total: float, hedge: float | None, late: list[float]) -> None:
+    """However late drivers wake."""
+    world = Watched([*outcomes, None], takes, 100.0 + total, late)
+    world.follow(decide(range(3), Rules(2, total, hedge), lambda now: True, 100.0, lambda: 0.5))

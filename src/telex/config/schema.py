@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 
 from telex.core.messages import Fields
 from telex.dialects.quirks import Quirks
+from telex.routing.balance import Balance, Candidate
 
 Seconds = Annotated[float, Meta(gt=0)]
 Tokens = Annotated[int, Meta(ge=1)]
@@ -81,22 +82,23 @@ class Provider(Struct, forbid_unknown_fields=True):
         return f"Provider(dialect={self.dialect!r}, …)"
 
 
-class Target(Struct, forbid_unknown_fields=True, frozen=True):
-    """`tier`: a higher one is tried when the lower ones are out. `whole`, `context`: as of its provider."""
+class Target(Candidate, forbid_unknown_fields=True, frozen=True):
+    """`whole`, `context`: as of its provider."""
 
-    provider: str
-    model: str
-    tier: int = 1
     whole: Literal["whole", "stream"] | None = None
     context: Tokens | None = None
 
 
 class Model(Struct, forbid_unknown_fields=True):
     """`unsupported`: what a target of another dialect can't be told and an answer can do without is dropped and named, or refused.
-    `check_context`: a target whose window a prompt certainly exceeds is not asked."""
+    `check_context`: a target whose window a prompt certainly exceeds is not asked. `balance`: the order of the targets of a tier: by their
+    weights, the soonest to speak first, or the same for prompts that begin alike. `hedge`: seconds without content after which a
+    second target is asked beside the first."""
 
     targets: Annotated[list[Target], Meta(min_length=1)]
+    balance: Balance = "weighted"
     retries: Annotated[int, Meta(ge=0, le=5)] = 1
+    hedge: Seconds | None = None
     on_disconnect: Literal["cancel"] = "cancel"
     unsupported: Literal["drop", "refuse"] = "drop"
     check_context: bool = True

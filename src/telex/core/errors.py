@@ -40,12 +40,14 @@ class Consequence(Struct, frozen=True):
     """What a kind of failure means for the caller and for the policy.
 
     `status`: the HTTP status while one can still be sent. `again`: worth another try at the same target.
-    `elsewhere`: worth trying at another target. Both hold only before the first content.
+    `elsewhere`: worth trying at another target. Both hold only before the first content. `against`: it speaks against the target, and
+    if it goes on, others are tried first.
     """
 
     status: int
     again: bool = False
     elsewhere: bool = False
+    against: bool = False
     ending: Ending = "failed"
 
 
@@ -61,17 +63,17 @@ CONSEQUENCES: dict[Kind, Consequence] = {
     "too_large": Consequence(413),
     "unsupported_media": Consequence(415),
     "misdirected": Consequence(421),
-    "rate_limited": Consequence(429, again=True, elsewhere=True, ending="rate_limited"),
-    "quota_exhausted": Consequence(429, elsewhere=True, ending="rate_limited"),
-    "overloaded": Consequence(503, again=True, elsewhere=True),
-    "upstream_error": Consequence(502, again=True, elsewhere=True),
-    "upstream_denied": Consequence(502),
-    "unreachable": Consequence(502, again=True, elsewhere=True),
-    "tls": Consequence(502),
-    "redirected": Consequence(502),
-    "timeout": Consequence(504, again=True, elsewhere=True),
-    "malformed": Consequence(502, again=True, elsewhere=True),
-    "truncated": Consequence(502, again=True, elsewhere=True, ending="truncated"),
+    "rate_limited": Consequence(429, again=True, elsewhere=True, against=True, ending="rate_limited"),
+    "quota_exhausted": Consequence(429, elsewhere=True, against=True, ending="rate_limited"),
+    "overloaded": Consequence(503, again=True, elsewhere=True, against=True),
+    "upstream_error": Consequence(502, again=True, elsewhere=True, against=True),
+    "upstream_denied": Consequence(502, against=True),
+    "unreachable": Consequence(502, again=True, elsewhere=True, against=True),
+    "tls": Consequence(502, against=True),
+    "redirected": Consequence(502, against=True),
+    "timeout": Consequence(504, again=True, elsewhere=True, against=True),
+    "malformed": Consequence(502, again=True, elsewhere=True, against=True),
+    "truncated": Consequence(502, again=True, elsewhere=True, against=True, ending="truncated"),
     "cancelled": Consequence(499, ending="cancelled"),
     "internal": Consequence(500),
 }

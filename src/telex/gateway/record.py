@@ -27,7 +27,7 @@ def log_generation(generation: Generation) -> None:
         output_tokens=usage.output if usage else None,
         tokens=certainty,
         dropped=list(generation.dropped),
-        attempts=[{"target": t.target, "failure": t.failure, "seconds": t.seconds} for t in generation.tried],
+        attempts=[{"target": t.target, "failure": t.failure, "seconds": t.seconds, "why": t.why} for t in generation.tried],
         exc_info=generation.bug,
     )
 

@@ -11,7 +11,7 @@ from telex.core import sse
 from telex.core.errors import Failure
 from telex.core.events import Event
 from telex.dialects import Dialect, StreamDecoder
-from telex.generation.log import Heard, Log
+from telex.generation.log import HIGH_WATER, Heard, Log
 from telex.generation.output import Output
 from telex.metering.meter import Meter
 from telex.upstream.connection import Channel
@@ -37,7 +37,8 @@ class Attempt:
     """`verdict` is None once the first content came (or the whole reply), else why it did not. `ended` follows a good verdict.
 
     It receives what a channel pushes, from `on_connected` on, and never waits: `loop` is an event loop, or stands in for one.
-    Frames are held back until `commit`, so that a failed attempt leaves no trace. `headers`: of the answer.
+    Frames are held back until `commit`, so that a failed attempt leaves no trace. `headers`: of the answer. `meter`, `output`: fed with
+    what came.
     """
 
     def __init__(
@@ -59,9 +60,9 @@ class Attempt:
         self._dialect = dialect
         self._decoder = decoder
         self._glance = decoder.glance
-        self._output = output
+        self.output = output
         self._log = log
-        self._meter = meter
+        self.meter = meter
         self._timeouts = timeouts
         self._end = end
         self._stream = stream  # asked the provider to stream
@@ -79,10 +80,12 @@ class Attempt:
     def commit(self) -> None:
         """From now on frames go to the log, those held back first."""
         held, self._held = self._held, None
-        self._passing = self._output.follows
+        self._passing = self.output.follows
         self._write(held or ())
 
     def abort(self) -> None:
+        if self._log.drained == self._resume:
+            self._log.drained = None
         if self._timer is not None:
             self._timer.cancel()
         if self._connection is not None:
@@ -99,7 +102,7 @@ class Attempt:
     def on_connected(self, connection: Channel) -> None:
         self._connection = connection
         self._began = self._last_bytes = self._last_content = self._loop.time()
-        self._meter.connected(self._began)
+        self.meter.connected(self._began)
         self._watch()
 
     def on_head(self, status: int, headers: dict[str, str]) -> None:
@@ -124,8 +127,8 @@ class Attempt:
             if self._passing and self._frames.between and (event := self._glance(data)) is not None:
                 # one more frame like the last, as nearly every read of a long stream is
                 self._last_content = now
-                self._meter.content(len(event.text), now)
-                if self._log.append(self._output.glance(data, event)):
+                self.meter.content(len(event.text), now)
+                if self._log.append(self.output.glance(data, event)):
                     self._pause()
             else:
                 self._read(data, now)
@@ -186,9 +189,9 @@ class Attempt:
         events: list[Event] = []
         for frame in frames:
             events = decoder.feed(frame)
-            if self._meter.feed(events, now):
+            if self.meter.feed(events, now):
                 content = True
-            out += self._output.frame(frame.raw, events)
+            out += self.output.frame(frame.raw, events)
             if decoder.ended:
                 break
         first = content and not self.verdict.done()
@@ -197,7 +200,7 @@ class Attempt:
             if first:  # whatever else this read holds: what was said counts
                 self.verdict.set_result(None)
         self._write(out)
-        if self._output.kept > REPLY_LIMIT:
+        if self.output.kept > REPLY_LIMIT:
             self._fail(too_long())
         elif decoder.ended:
             self._close(events[-1])
@@ -215,7 +218,10 @@ class Attempt:
         if self._held is not None:
             self._held += frames
             self._size += sum(map(len, frames))
-            if self._size > HELD_LIMIT and not self.verdict.done():
+            if self.verdict.done():
+                if self._size > HIGH_WATER:  # it can wait for the commit
+                    self._pause()
+            elif self._size > HELD_LIMIT:
                 self._fail(Failure("malformed", f"The provider sent {HELD_LIMIT} bytes without any content."))
         elif self._log.append(frames):
             self._pause()
@@ -236,8 +242,8 @@ class Attempt:
         self._take(self._frames.end(), self._loop.time())
         if not self._decoder.ended:
             events: list[Event] = [failure] if failure else self._decoder.end()
-            self._meter.feed(events, self._loop.time())
-            self._write(self._output.frame(b"", events))
+            self.meter.feed(events, self._loop.time())
+            self._write(self.output.frame(b"", events))
             self._close(events[-1])
 
     def _finish_whole(self) -> None:
@@ -246,11 +252,11 @@ class Attempt:
             self._fail(self._dialect.decode_error(self._status, self.headers, body, time.time()))
             return
         events = self._decoder.whole(body)
-        self._meter.feed(events, self._loop.time())
+        self.meter.feed(events, self._loop.time())
         if isinstance(failure := events[-1], Failure):
             self._fail(failure)
         else:
-            self._write(self._output.body(body, events))
+            self._write(self.output.body(body, events))
             self._succeed()
 
     def _succeed(self) -> None:

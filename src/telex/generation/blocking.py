@@ -15,7 +15,8 @@ from telex.core.messages import Request
 from telex.generation.attempt import Attempt
 from telex.generation.backend import LIST_SECONDS, Backend
 from telex.generation.catalog import Catalog, Route
-from telex.generation.run import CANCELLED, Run
+from telex.generation.run import CANCELLED, Run, Try
+from telex.generation.traffic import Traffic
 from telex.local.errors import LocalModelError
 from telex.local.threaded import ThreadedModel
 from telex.routing import policy
@@ -44,12 +45,13 @@ class BlockingGeneration(Run):
         request: Request,
         route: Route,
         backends: dict[str, Backend],
+        traffic: Traffic,
         transport: httpx2.BaseTransport,
         local: ThreadedModel,
         on_end: Callable[[BlockingGeneration], None],
     ) -> None:
         self._timers = Timers()
-        super().__init__(id, request, route, backends, self._timers, on_end)
+        super().__init__(id, request, route, backends, traffic, self._timers, on_end)
         self._transport = transport
         self._local = local
         self._stopping = threading.Event()
@@ -105,56 +107,53 @@ class BlockingGeneration(Run):
         self._end(self._stopped)
 
     def _follow(self) -> None:
-        commands = self._policy()
-        command, attempt = next(commands), None
+        commands = self._policy(hedges=False)
+        command, number, tried = next(commands), 0, None
         while not self._stopping.is_set():
-            outcome = None
+            report = policy.Report(self._timers.time())
             match command:
-                case policy.Start(target):
-                    attempt, outcome = self._try(self.route.targets[target])
+                case policy.Start(number, target):
+                    tried = self._begin(self.route.targets[target])
+                case policy.Wait(None):  # for the one that was started: in this thread it runs while it is waited for
+                    assert tried is not None
+                    failure = self._ask(tried)
+                    self._settle(tried, failure)
+                    report = policy.Report(self._timers.time(), number, failure)
                 case policy.Wait(until):
+                    assert until is not None
                     self._stopping.wait(until - self._timers.time())
+                    report = policy.Report(self._timers.time())
                 case policy.Commit():
-                    assert attempt is not None
-                    self._attempt = attempt
-                    self._commit(attempt)
-                    self._settle(attempt)
+                    assert tried is not None
+                    self._attempt = self._commit(tried)
+                    self._look(self._attempt, tried)
                     return
                 case policy.Fail(failure):
                     self._end(failure)
                     return
-            command = commands.send((outcome, self._timers.time()))
+            command = commands.send(report)
         self._end(self._stopped)
 
-    def _try(self, target: Target) -> tuple[Attempt | None, Failure | None]:
-        """The attempt and its verdict, and a line of them for the record."""
-        began, verdict = self._timers.time(), "cancelled"
-        try:
-            attempt, failure = self._ask(target)
-            verdict = failure.kind if failure else ""
-        finally:
-            self._note(target, verdict, began)
-        return attempt, failure
-
-    def _ask(self, target: Target) -> tuple[Attempt | None, Failure | None]:
-        outgoing = self._address(target)
+    def _ask(self, tried: Try) -> Failure | None:
+        """The verdict."""
+        outgoing, target = self._address(tried), tried.target
         if isinstance(outgoing, Failure):
-            return None, outgoing
+            return outgoing
         if (window := self._narrow(target)) is not None and (failure := exceed(self.request, target.model, window)) is not None:
-            return None, failure
+            return failure
         endpoint = self._endpoint(target, outgoing.path)
         if isinstance(endpoint, Failure):
-            return None, endpoint
-        attempt = self._make_attempt(target)
+            return endpoint
+        attempt = tried.attempt = self._make_attempt(target)
         self._exchange = exchange = Exchange(self._transport, endpoint.origin, self._timers, self.timeouts.connect)
         exchange.send(render_request(endpoint.head, outgoing.body, outgoing.headers), attempt, lambda: attempt.on_connected(exchange))
         while not attempt.verdict.done():
             if self._stopping.is_set():
                 attempt.abort()
                 exchange.abort()
-                return attempt, self._stopped
+                return CANCELLED
             exchange.pump()
-        return attempt, attempt.verdict.result()
+        return attempt.verdict.result()
 
     def _endpoint(self, target: Target, path: str) -> Endpoint | Failure:
         backend = self._backends[target.provider]
@@ -174,17 +173,20 @@ class BlockingGeneration(Run):
     def _pull(self) -> None:
         assert self._exchange is not None
         assert self._attempt is not None
+        assert self._chosen is not None
         if self._stopping.is_set():
             self._attempt.abort()
             self._exchange.abort()
             self._end(self._stopped)
         else:
             self._exchange.pump()
-            self._settle(self._attempt)
+            self._look(self._attempt, self._chosen)
 
-    def _settle(self, attempt: Attempt) -> None:
+    def _look(self, attempt: Attempt, tried: Try) -> None:
         if attempt.ended.done():
-            self._end(attempt.ended.result())
+            failure = attempt.ended.result()
+            self._conclude(tried, failure)
+            self._end(failure)
 
     def _excuse(self) -> None:
         """The clocks that wait for the provider stood still while nobody pulled."""
@@ -211,6 +213,7 @@ class BlockingEngine:
     ) -> None:
         """Raises `ConfigError` if a provider's key is not where it should be."""
         self.catalog = Catalog(config)
+        self._traffic = Traffic()
         self._on_end = on_end
         self._transport = transport or Transport()
         self._local = ThreadedModel()
@@ -222,7 +225,7 @@ class BlockingEngine:
 
     def run(self, id: str, request: Request, route: Route) -> BlockingGeneration:
         """A generation over the targets of `route`, ready to `open`. `id`: from `new_id`."""
-        return BlockingGeneration(id, request, route, self.catalog.backends, self._transport, self._local, self._on_end)
+        return BlockingGeneration(id, request, route, self.catalog.backends, self._traffic, self._transport, self._local, self._on_end)
 
     @property
     def fetching(self) -> tuple[int, int] | None:

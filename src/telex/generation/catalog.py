@@ -11,6 +11,7 @@ from telex.config import Config, Target, Timeouts, nearest
 from telex.core.errors import Failure
 from telex.generation.backend import EMBEDDED, Backend
 from telex.local.model import LocalModel
+from telex.routing.balance import Balance
 from telex.tokens.windows import Windows
 from telex.upstream.pool import Connections
 
@@ -19,12 +20,15 @@ Lists = dict[str, list[str] | Failure]
 
 
 class Route(Struct, frozen=True):
-    """What a model name means. `strict`: nothing of a request may be dropped. `check_context`: prompts that are too long are not sent."""
+    """What a model name means. `strict`: nothing of a request may be dropped. `check_context`: prompts that are too long are not sent.
+    The rest is as in the configuration."""
 
     model: str
     targets: tuple[Target, ...]
     timeouts: Timeouts
+    balance: Balance = "weighted"
     retries: int = 1
+    hedge: float | None = None
     strict: bool = False
     check_context: bool = True
 
@@ -45,9 +49,9 @@ class Catalog:
     def known(self, name: str) -> Route | None:
         """The route of a model for which no provider must be asked."""
         if (model := self._config.models.get(name)) is not None:
-            targets = tuple(sorted(model.targets, key=lambda target: target.tier))
             timeouts, strict = self._config.model_timeouts(model), model.unsupported == "refuse"
-            return Route(name, targets, timeouts, model.retries, strict, model.check_context)
+            targets = tuple(sorted(model.targets, key=lambda target: target.tier))
+            return Route(name, targets, timeouts, model.balance, model.retries, model.hedge, strict, model.check_context)
         if (backend := self.backends.get(name)) is not None and backend.provider.embedded:
             return self._direct(name, name, EMBEDDED)
         provider, slash, model_name = name.partition("/")

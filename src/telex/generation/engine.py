@@ -10,6 +10,7 @@ from telex.core.messages import Request
 from telex.generation.catalog import Catalog, Route
 from telex.generation.counting import count_tokens
 from telex.generation.generation import Generation, OnEnd
+from telex.generation.traffic import Traffic
 from telex.local.model import LocalModel
 from telex.tokens.count import Count
 from telex.upstream.pool import Connections, Pool
@@ -30,6 +31,7 @@ class Engine:
         self.pool = pool or Pool()
         self.local = local or LocalModel()
         self.catalog = Catalog(config, self.pool, self.local)
+        self.traffic = Traffic()
 
     @property
     def has_local(self) -> bool:
@@ -50,7 +52,7 @@ class Engine:
 
     def run(self, id: str, request: Request, route: Route) -> Generation:
         """A generation over the targets of `route`, ready to `start`."""
-        return Generation(id, request, route, self.catalog.backends, self.pool, self._on_end)
+        return Generation(id, request, route, self.catalog.backends, self.traffic, self.pool, self._on_end)
 
     async def count(self, request: Request) -> Count | Failure:
         """How many tokens the prompt of `request` has for its model."""

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from telex.config import Target
 from telex.core.errors import Failure
 from telex.core.messages import Request
 from telex.dialects.translate import Outgoing
 from telex.generation.attempt import Attempt
 from telex.generation.backend import Backend
 from telex.generation.catalog import Route
-from telex.generation.run import CANCELLED, Run
+from telex.generation.run import CANCELLED, Run, Try
+from telex.generation.traffic import Traffic
 from telex.routing import policy
 from telex.tokens.fit import exceed
 from telex.upstream.address import render_request
@@ -27,10 +27,20 @@ OnEnd = Callable[["Generation"], None]
 class Generation(Run):
     """Runs once, from `start`, in a task of its own."""
 
-    def __init__(self, id: str, request: Request, route: Route, backends: dict[str, Backend], pool: Connections, on_end: OnEnd) -> None:
+    def __init__(
+        self,
+        id: str,
+        request: Request,
+        route: Route,
+        backends: dict[str, Backend],
+        traffic: Traffic,
+        pool: Connections,
+        on_end: OnEnd,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        super().__init__(id, request, route, backends, self._loop, on_end)
+        super().__init__(id, request, route, backends, traffic, self._loop, on_end)
         self._pool = pool
+        self._running: dict[int, tuple[Try, asyncio.Task[Failure | None]]] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopped = CANCELLED
 
@@ -65,49 +75,73 @@ class Generation(Run):
             self._end(Failure("internal", "Telex made a mistake; its log has the details."))
 
     async def _follow(self) -> Failure | None:
-        commands = self._policy()
-        command, attempt = next(commands), None
-        while True:
-            outcome = None
-            match command:
-                case policy.Start(target):
-                    attempt, outcome = await self._attempt(self.route.targets[target])
-                case policy.Wait(until):
-                    await asyncio.sleep(until - self._loop.time())
-                case policy.Commit():
-                    assert attempt is not None
-                    return await self._read(attempt)
-                case policy.Fail(failure):
-                    return failure
-            command = commands.send((outcome, self._loop.time()))
-
-    async def _attempt(self, target: Target) -> tuple[Attempt | None, Failure | None]:
-        """The attempt and its verdict, and a line of them for the record."""
-        began, verdict = self._loop.time(), "cancelled"
+        commands = self._policy(hedges=True)
+        command = next(commands)
         try:
-            attempt, failure = await self._try(target)
-            verdict = failure.kind if failure else ""
+            while True:
+                report = policy.Report(self._loop.time())
+                match command:
+                    case policy.Start(number, target):
+                        tried = self._begin(self.route.targets[target])
+                        self._running[number] = tried, self._loop.create_task(self._try(tried))
+                    case policy.Wait(until):
+                        report = await self._next(until)
+                    case policy.Cancel(number):
+                        self._give_up(number)
+                    case policy.Commit(number):
+                        return await self._read(number)
+                    case policy.Fail(failure):
+                        return failure
+                command = commands.send(report)
         finally:
-            self._note(target, verdict, began)
-        return attempt, failure
+            for number in list(self._running):
+                self._give_up(number)
 
-    async def _try(self, target: Target) -> tuple[Attempt | None, Failure | None]:
-        outgoing = self._address(target)
+    async def _next(self, until: float | None) -> policy.Report:
+        """The next verdict of those that run, or the time if that comes first."""
+        now = self._loop.time()
+        left = None if until is None else max(0.0, until - now)
+        running = {task: number for number, (_, task) in self._running.items()}
+        if not running:
+            assert left is not None
+            await asyncio.sleep(left)
+            return policy.Report(self._loop.time())
+        done, _ = await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            return policy.Report(self._loop.time())
+        number = min(running[task] for task in done)
+        tried, task = self._running[number]
+        if (failure := task.result()) is not None:
+            del self._running[number]
+        self._settle(tried, failure)
+        return policy.Report(self._loop.time(), number, failure)
+
+    def _give_up(self, number: int) -> None:
+        """Close the connection of an attempt, whatever became of it."""
+        tried, task = self._running.pop(number)
+        task.cancel()
+        if tried.attempt is not None:
+            tried.attempt.abort()
+        self._settle(tried, CANCELLED)
+
+    async def _try(self, tried: Try) -> Failure | None:
+        """The verdict. When cancelled, the connection is closed at once."""
+        outgoing, target = self._address(tried), tried.target
         if isinstance(outgoing, Failure):
-            return None, outgoing
+            return outgoing
         if (window := self._narrow(target)) is not None:
             failure = await asyncio.to_thread(exceed, self.request, target.model, window)
             if failure is not None:
-                return None, failure
+                return failure
         try:
             async with asyncio.timeout_at(self._began + self.timeouts.total):
                 endpoint = await self._backends[target.provider].endpoint(outgoing.path)
         except TimeoutError:
-            return None, Failure("timeout", f"'{target.provider}' was not ready within {self.timeouts.total:g} s.", code="total")
+            return Failure("timeout", f"'{target.provider}' was not ready within {self.timeouts.total:g} s.", code="total")
         if isinstance(endpoint, Failure):
-            return None, endpoint
-        attempt = self._make_attempt(target)
-        return attempt, await self._send(attempt, endpoint, outgoing)
+            return endpoint
+        tried.attempt = self._make_attempt(target)
+        return await self._send(tried.attempt, endpoint, outgoing)
 
     async def _send(self, attempt: Attempt, endpoint: Endpoint, outgoing: Outgoing) -> Failure | None:
         """The verdict. When cancelled, the connection is closed at once."""
@@ -118,9 +152,12 @@ class Generation(Run):
         attempt.on_connected(connection)
         return await settled(attempt.verdict, attempt)
 
-    async def _read(self, attempt: Attempt) -> Failure | None:
-        self._commit(attempt)
-        return await settled(attempt.ended, attempt)
+    async def _read(self, number: int) -> Failure | None:
+        tried, _ = self._running.pop(number)
+        attempt = self._commit(tried)
+        failure = await settled(attempt.ended, attempt)
+        self._conclude(tried, failure)
+        return failure
 
 
 async def settled(promise: Promise[Failure | None], attempt: Attempt) -> Failure | None:

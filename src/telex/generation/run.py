@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from telex.config import Target, Timeouts
@@ -19,32 +20,55 @@ from telex.generation.backend import Backend
 from telex.generation.catalog import Route
 from telex.generation.log import Log
 from telex.generation.output import EventOutput, KeptOutput, Output, StreamOutput, WholeOutput, named
+from telex.generation.traffic import Traffic
 from telex.metering.meter import Meter
 from telex.routing import policy
+from telex.routing.balance import Delivery
+from telex.routing.health import Slot
 from telex.tokens.fit import may_exceed, size_of
 from telex.upstream.timers import Loop
 
-Delivery = Literal["stream", "complete"]
 CANCELLED = Failure("cancelled", "The client left, so the generation was stopped.")
+PASSED_OVER = "out"
+"""Stands for the failure of a target that was not asked first, since it was known to be out."""
 
 
 class Tried(Struct, frozen=True):
-    """One attempt for the record: where, why not (empty if it was the one), how many seconds until that was known."""
+    """One attempt for the record: where, why not (empty if it was the one), how many seconds until that was known; `why`: in words."""
 
     target: str
     failure: str
     seconds: float
+    why: str = ""
+
+
+class Try:
+    """One attempt as it is being made. `attempt` is there once something was sent; `dropped`: what its target is not told."""
+
+    def __init__(self, target: Target, slot: Slot, began: float) -> None:
+        self.target = target
+        self.slot = slot
+        self.began = began
+        self.attempt: Attempt | None = None
+        self.dropped: tuple[str, ...] = ()
 
 
 class Run:
     """`log` has what the reader gets; `failure` says, once `ended`, why it was not complete.
 
     `committed`: the first content is there, so the reader's headers may say 200. `dropped`: fields of the request that the target which
-    was asked last is not told. `headers`: of the answer that was committed. `keep`: its `reply` will be asked for.
+    answers is not told. `headers`: of the answer that was committed. `keep`: its `reply` will be asked for.
     """
 
     def __init__(
-        self, id: str, request: Request, route: Route, backends: dict[str, Backend], loop: Loop, on_end: Callable[[Any], None]
+        self,
+        id: str,
+        request: Request,
+        route: Route,
+        backends: dict[str, Backend],
+        traffic: Traffic,
+        loop: Loop,
+        on_end: Callable[[Any], None],
     ) -> None:
         self.id = id
         self.request = request
@@ -57,6 +81,7 @@ class Run:
         self.bug: Exception | None = None
         self.route = route
         self._backends = backends
+        self._traffic = traffic
         self._on_end = on_end
         self._clock = loop
         self._began = loop.time()
@@ -64,6 +89,8 @@ class Run:
         self.keep = False
         self._output: Output | None = None
         self.meter = Meter(request, self._began)
+        self._trying: list[Try] = []  # without a verdict
+        self._chosen: Try | None = None
 
     @property
     def delivery(self) -> Delivery:
@@ -92,24 +119,58 @@ class Run:
         """How it ended; only once it has."""
         return self.failure.ending if self.failure else "complete"
 
-    def _policy(self) -> policy.Policy:
-        rules = policy.Rules(self.route.retries, self.timeouts.total)
-        return policy.decide(len(self.route.targets), rules, self._began, random.random)
+    def _policy(self, hedges: bool) -> policy.Policy:
+        """`hedges`: whether this driver can follow two attempts at once."""
+        route, traffic, now = self.route, self._traffic, self._began
+        prefix = prefix_of(self.request) if route.balance == "prefix" else b""
+        targets = traffic.plan(route, self.delivery, prefix, now)
+        if not targets:
+            return policy.refuse(Failure("unsupported", f"'{route.model}' has no target for this delivery ({self.delivery})."))
+        self._pass_over(targets[0])
+        rules = policy.Rules(route.retries, self.timeouts.total, route.hedge if hedges else None)
+        return policy.decide(targets, rules, traffic.spend, now, random.random)
 
-    def _note(self, target: Target, verdict: str, began: float) -> None:
-        self.tried.append(Tried(f"{target.provider}/{target.model}", verdict, round(self._clock.time() - began, 4)))
+    def _pass_over(self, first: int) -> None:
+        """Note who would have been asked before the first, were it not out."""
+        health, now, targets = self._traffic.health, self._began, self.route.targets
+        for number, target in enumerate(targets):
+            if number != first and target.tier <= targets[first].tier and (why := health.why(target, now)):
+                words = f"out for another {health.waiting(target, now):.0f} s: {why}"
+                self.tried.append(Tried(name_of(target), PASSED_OVER, 0.0, words))
+
+    def _begin(self, target: Target) -> Try:
+        tried = Try(target, self._traffic.begin(target), self._clock.time())
+        self._trying.append(tried)
+        return tried
+
+    def _settle(self, tried: Try, failure: Failure | None) -> None:
+        """The verdict: a line for the record, and what the table of health learns."""
+        self._trying.remove(tried)
+        now = self._clock.time()
+        seconds = round(now - tried.began, 4)
+        if failure is None:
+            self.tried.append(Tried(name_of(tried.target), "", seconds))
+            self._traffic.commit(tried.slot, now - tried.began if self._streams(tried.target) else None, now)
+        else:
+            self.tried.append(Tried(name_of(tried.target), failure.kind, seconds, explain(failure)))
+            self._traffic.end(tried.slot, failure, now)
 
     def _streams(self, target: Target) -> bool:
         """Whether the provider is asked for a stream."""
         return self.request.stream or (target.whole or self._backends[target.provider].provider.whole) == "stream"
 
-    def _address(self, target: Target) -> Outgoing | Failure:
+    def _conclude(self, tried: Try, failure: Failure | None) -> None:
+        """What became of a committed attempt. The first call counts."""
+        self._traffic.end(tried.slot, failure, self._clock.time())
+
+    def _address(self, tried: Try) -> Outgoing | Failure:
+        target = tried.target
         backend, stream = self._backends[target.provider], self._streams(target)
         provider = backend.provider
         manner = Manner(provider.quirks, provider.defaults, provider.always if stream else {})
         outgoing = address(self.request, backend.dialect, target.model, stream, manner, self.route.strict)
         if not isinstance(outgoing, Failure):
-            self.dropped = outgoing.dropped
+            tried.dropped = outgoing.dropped
         return outgoing
 
     def _narrow(self, target: Target) -> int | None:
@@ -121,14 +182,13 @@ class Run:
         return window if window is not None and may_exceed(self.request, size, window) else None
 
     def _make_attempt(self, target: Target) -> Attempt:
-        self.meter = Meter(self.request, self._began)  # what a failed attempt said counts for nothing
         backend, timeouts = self._backends[target.provider], self.timeouts
         decoder, end = backend.dialect.Decoder(backend.provider.quirks), self._began + timeouts.total
         output, stream = self._make_output(backend), self._streams(target)
         if self.keep:
             output = KeptOutput(output)
-        self._output = output
-        return Attempt(self._clock, backend.dialect, decoder, output, self.log, self.meter, timeouts, end, stream)
+        meter = Meter(self.request, self._began)
+        return Attempt(self._clock, backend.dialect, decoder, output, self.log, meter, timeouts, end, stream)
 
     def _make_output(self, backend: Backend) -> Output:
         request = self.request
@@ -144,19 +204,46 @@ class Run:
         """What was said, if it is kept."""
         return named(self._output.reply(), self.id, self._created) if isinstance(self._output, KeptOutput) else None
 
-    def _commit(self, attempt: Attempt) -> None:
-        self.committed = True
-        self.headers = attempt.headers
+    def _commit(self, tried: Try) -> Attempt:
+        """What the other attempts said counts for nothing."""
+        attempt = tried.attempt
+        assert attempt is not None
+        self.committed, self._chosen = True, tried
+        self.headers, self.meter, self._output, self.dropped = attempt.headers, attempt.meter, attempt.output, tried.dropped
         attempt.commit()
         self.log.wake()
+        return attempt
 
     def _end(self, failure: Failure | None) -> None:
         """The first ending stands."""
         if self.ended:
             return
         self.failure = failure
+        for tried in list(self._trying):
+            self._settle(tried, CANCELLED)
+        if self._chosen is not None:
+            self._conclude(self._chosen, CANCELLED)  # unless its attempt has ended
         self.meter.end(self._clock.time())
         if failure is not None and self.request.stream and self.request.dialect:
             self.log.append(self._output.fail(failure) if self._output else self.dialect.Encoder(id=self.id).feed(failure))
         self.log.close()
         self._on_end(self)
+
+
+def name_of(target: Target) -> str:
+    return f"{target.provider}/{target.model}"
+
+
+def explain(failure: Failure) -> str:
+    """Why an attempt failed, in words that are Telex's own: what a provider says may hold what the prompt or the key was."""
+    if failure.status:
+        return f"{failure.kind}, HTTP {failure.status}"
+    return failure.message if failure.kind in ("timeout", "unreachable", "tls") else failure.kind
+
+
+def prefix_of(request: Request) -> bytes:
+    """What prompts share that begin alike: the key that says so, else what stands before the conversation."""
+    if request.cache_key is not None:
+        return request.cache_key.encode()
+    system = [message for message in request.messages if message.role in ("system", "developer")]
+    return msgspec.msgpack.encode((system, request.tools))

@@ -15,9 +15,10 @@ SAVED = 100
 class Budget:
     """One for all requests of a process. Times are in seconds of one monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, per_second: float = PER_SECOND) -> None:
         self._saved = 0  # requests
-        self._reserve = PER_SECOND
+        self._per_second = per_second
+        self._limit = self._reserve = max(1.0, per_second)
         self._filled: float | None = None
 
     def deposit(self) -> None:
@@ -27,7 +28,7 @@ class Budget:
     def spend(self, now: float) -> bool:
         """Take one further attempt, if there is one to take."""
         if self._filled is not None:
-            self._reserve = min(PER_SECOND, self._reserve + max(0.0, now - self._filled) * PER_SECOND)
+            self._reserve = min(self._limit, self._reserve + max(0.0, now - self._filled) * self._per_second)
         self._filled = now
         if self._reserve >= 1:
             self._reserve -= 1

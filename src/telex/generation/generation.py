@@ -41,6 +41,7 @@ class Generation(Run):
         super().__init__(id, request, route, backends, traffic, self._loop, on_end)
         self._pool = pool
         self._running: dict[int, tuple[Try, asyncio.Task[Failure | None]]] = {}
+        self._waiter = self._loop.create_future()
         self._task: asyncio.Task[None] | None = None
         self._stopped = CANCELLED
 
@@ -83,7 +84,8 @@ class Generation(Run):
                 match command:
                     case policy.Start(number, target):
                         tried = self._begin(self.route.targets[target])
-                        self._running[number] = tried, self._loop.create_task(self._try(tried))
+                        self._running[number] = tried, (task := self._loop.create_task(self._try(tried)))
+                        task.add_done_callback(self._wake)
                     case policy.Wait(until):
                         report = await self._next(until)
                     case policy.Cancel(number):
@@ -99,19 +101,26 @@ class Generation(Run):
 
     async def _next(self, until: float | None) -> policy.Report:
         """The next verdict of those that run, or the time if that comes first."""
-        now = self._loop.time()
-        left = None if until is None else max(0.0, until - now)
-        running = {task: number for number, (_, task) in self._running.items()}
-        if not running:
-            assert left is not None
-            await asyncio.sleep(left)
-            return policy.Report(self._loop.time())
-        done, _ = await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if not done:
-            return policy.Report(self._loop.time())
-        number = min(running[task] for task in done)
-        tried, task = self._running[number]
-        if (failure := task.result()) is not None:
+        while True:
+            for number, (tried, task) in self._running.items():
+                if task.done():
+                    return self._report(number, tried, task.result())
+            if until is not None and self._loop.time() >= until:
+                return policy.Report(self._loop.time())
+            self._waiter = self._loop.create_future()
+            timer = self._loop.call_at(until, self._wake) if until is not None else None
+            try:
+                await self._waiter
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    def _wake(self, _: object = None) -> None:
+        if not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _report(self, number: int, tried: Try, failure: Failure | None) -> policy.Report:
+        if failure is not None:
             del self._running[number]
         self._settle(tried, failure)
         return policy.Report(self._loop.time(), number, failure)

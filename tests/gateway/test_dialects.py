@@ -13,14 +13,10 @@ from telex.testing.answers import SSE
 from telex.testing.script import Head, Send, resolve
 
 from .client import Answer, connect, request, send
+from .dialects import KEYS, asks
 from .house import House, gateway
 
 DIALECTS = ("openai-chat", "anthropic", "gemini")
-KEYS = {
-    "openai-chat": {"authorization": "Bearer none"},
-    "anthropic": {"x-api-key": "none", "anthropic-version": "2023-06-01"},
-    "gemini": {"x-goog-api-key": "none"},
-}
 each_dialect = pytest.mark.parametrize("client", DIALECTS)
 each_upstream = pytest.mark.parametrize("up", DIALECTS)
 
@@ -40,18 +36,9 @@ async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
         yield house
 
 
-def asks(client: str, model: str, stream: bool = False, **fields: Any) -> tuple[str, dict[str, Any]]:
-    """The path and the body of a request in the client's dialect."""
-    if client == "gemini":
-        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        return f"/v1beta/models/{model}:{verb}", {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}], **fields}
-    body = {"model": model, "messages": [{"role": "user", "content": "Hi"}], "stream": stream, **fields}
-    return ("/v1/messages", {"max_tokens": 9, **body}) if client == "anthropic" else ("/v1/chat/completions", body)
-
-
 async def ask(house: House, client: str, model: str, stream: bool = False, path: str = "", **fields: Any) -> Answer:
-    usual, body = asks(client, model, stream, **fields)
-    return await send(house.port, request(json.dumps(body).encode(), path=path or usual, headers=KEYS[client]))
+    usual, body, headers = asks(client, model, stream, **fields)
+    return await send(house.port, request(json.dumps(body).encode(), path=path or usual, headers=headers))
 
 
 def message_of(client: str, answer: Answer) -> tuple[str, str]:
@@ -127,7 +114,7 @@ async def test_the_generation_has_an_id_where_the_sdk_looks(house: House, upstre
 
 async def test_versions_and_betas_of_anthropic_pass_to_anthropic_alone(house: House, upstream: ScriptedUpstream) -> None:
     upstream.play(say("Hello"))
-    _, body = asks("anthropic", "anthropic/m")
+    _, body, _ = asks("anthropic", "anthropic/m")
     headers = {"authorization": "Bearer k", "anthropic-version": "2026-10-21", "anthropic-beta": "a,b", "x-stainless-lang": "python"}
     await send(house.port, request(json.dumps(body).encode(), path="/v1/messages", headers=headers))
     seen = upstream.calls[-1].headers
@@ -155,7 +142,7 @@ async def test_an_unknown_verb_of_googles_is_no_wrong_method(house: House) -> No
 
 @each_dialect
 async def test_two_credentials_that_differ_are_refused(house: House, upstream: ScriptedUpstream, client: str) -> None:
-    path, body = asks(client, f"{client}/m")
+    path, body, _ = asks(client, f"{client}/m")
     before = len(upstream.calls)
     other = {"openai-chat": {"x-api-key": "b"}, "anthropic": {"authorization": "Bearer b"}, "gemini": {"authorization": "Bearer b"}}[client]
     answer = await send(house.port, request(json.dumps(body).encode(), path=path, headers={**KEYS[client], **other}))
@@ -167,7 +154,7 @@ async def test_two_credentials_that_differ_are_refused(house: House, upstream: S
 @each_dialect
 async def test_the_same_credential_twice_is_one(house: House, upstream: ScriptedUpstream, client: str) -> None:
     upstream.play(say("Hello"))
-    path, body = asks(client, f"{client}/m")
+    path, body, _ = asks(client, f"{client}/m")
     twice = {**KEYS[client], "authorization": "Bearer none", "x-api-key": "none"}
     assert (await send(house.port, request(json.dumps(body).encode(), path=path, headers=twice))).status == 200
 

@@ -49,7 +49,11 @@ class Server(Struct, forbid_unknown_fields=True, frozen=True):
 
 class Timeouts(Struct, forbid_unknown_fields=True, frozen=True):
     """Seconds. `gate`: then headers go out so that keep-alives can flow. `connect`, `first_byte`, `first_content`: from the start of
-    the attempt. `idle`: without any bytes; `content_idle`: bytes, but no content. `total`: everything."""
+    the attempt. `idle`: without any bytes; `content_idle`: bytes, but no content. `total`: everything, with all attempts and pauses.
+
+    For who waits for a whole reply only `connect` and `total` count: most providers send nothing of it, not even its headers, before
+    all of it is there, and it is the same however they are asked.
+    """
 
     gate: Seconds = 10.0
     connect: Seconds = 5.0
@@ -62,8 +66,10 @@ class Timeouts(Struct, forbid_unknown_fields=True, frozen=True):
 
 class Provider(Struct, forbid_unknown_fields=True):
     """`auth`: how its key is sent, `bearer` or the name of a header, where that is not its dialect's own way. `always`: fields of every
-    request; `defaults`: of those that do not say them. `whole`: how `complete` asks it, for a `whole` reply or as a `stream` that Telex
-    folds. `context`: the tokens that its models take, prompt and answer together, where Telex does not know that or knows better."""
+    request; `defaults`: of those that do not say them. `whole`: how `complete` asks it, for a `whole` reply, or as a `stream` that Telex
+    folds, or (`auto`) for the latter where a whole one might never arrive. `whole_limit`: the most tokens of output for which it gives
+    a whole one, if it refuses more. `context`: the tokens that its models take, prompt and answer together, where Telex does not know
+    that or knows better."""
 
     dialect: str
     base_url: str = ""
@@ -73,7 +79,8 @@ class Provider(Struct, forbid_unknown_fields=True):
     quirks: Quirks = field(default_factory=Quirks)
     defaults: Fields = field(default_factory=dict)
     always: Fields = field(default_factory=dict)
-    whole: Literal["whole", "stream"] = "whole"
+    whole: Literal["auto", "whole", "stream"] = "auto"
+    whole_limit: Tokens | None = None
     context: Tokens | None = None
     embedded: bool = False
 
@@ -85,7 +92,7 @@ class Provider(Struct, forbid_unknown_fields=True):
 class Target(Candidate, forbid_unknown_fields=True, frozen=True):
     """`whole`, `context`: as of its provider."""
 
-    whole: Literal["whole", "stream"] | None = None
+    whole: Literal["auto", "whole", "stream"] | None = None
     context: Tokens | None = None
 
 

@@ -299,18 +299,20 @@ class Attempt:
             self._watch()
 
     def _clocks(self) -> list[tuple[str, float, float]]:
-        """(name, limit in seconds, when it is over) of every clock that runs now. A whole reply has only the total."""
+        """(name, limit in seconds, when it is over) of every clock that runs now. Who waits for the whole has only the total."""
         limits, clocks = self._timeouts, [("total", self._timeouts.total, self._end)]
         if not self._stream:
             return clocks
         if self._log.drained is not None:  # paused by us: look again later
             return [*clocks, ("idle", limits.idle, self._loop.time() + limits.idle)]
+        if self._finished:
+            clocks.append(("finished", FINISHED_SECONDS, self._last_bytes + FINISHED_SECONDS))
+        if not self._output.follows:
+            return clocks
         if not self._status:
             clocks.append(("first_byte", limits.first_byte, self._began + limits.first_byte))
         else:
             clocks.append(("idle", limits.idle, self._last_bytes + limits.idle))
-        if self._finished:
-            clocks.append(("finished", FINISHED_SECONDS, self._last_bytes + FINISHED_SECONDS))
         if self.verdict.done():
             clocks.append(("content_idle", limits.content_idle, self._last_content + limits.content_idle))
         else:

@@ -21,6 +21,7 @@ from telex.generation.catalog import Route
 from telex.generation.log import Log
 from telex.generation.output import EventOutput, KeptOutput, Output, StreamOutput, WholeOutput, named
 from telex.generation.traffic import Traffic
+from telex.generation.whole import asks_stream
 from telex.metering.meter import Meter
 from telex.routing import policy
 from telex.routing.balance import Delivery
@@ -157,7 +158,7 @@ class Run:
 
     def _streams(self, target: Target) -> bool:
         """Whether the provider is asked for a stream."""
-        return self.request.stream or (target.whole or self._backends[target.provider].provider.whole) == "stream"
+        return asks_stream(self.request, self._backends[target.provider].provider, target)
 
     def _conclude(self, tried: Try, failure: Failure | None) -> None:
         """What became of a committed attempt. The first call counts."""

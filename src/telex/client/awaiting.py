@@ -111,7 +111,7 @@ class AsyncClient:
             raise error_of(route, None)
         if self._closed:
             raise TelexError("The client is closed.")
-        generation = self._engine.run(new_id(), ask.request, ask.over(route))
+        generation = self._engine.run(new_id(), ask.request, self._place.limit(route, ask.limits))
         self._running.add(generation)
         return generation
 

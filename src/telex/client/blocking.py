@@ -92,7 +92,7 @@ class Client:
         route = self._place.route(ask.request.model) or self._engine.find(ask.request.model)
         if isinstance(route, Failure):
             raise error_of(route, None)
-        generation = self._engine.run(new_id(), ask.request, ask.over(route))
+        generation = self._engine.run(new_id(), ask.request, self._place.limit(route, ask.limits))
         with self._lock:
             if self._closed:
                 raise TelexError("The client is closed.")

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from telex.client.errors import refuse
-from telex.client.request import Options, Prompt, limits, make_request
+from telex.client.request import Options, Prompt, limits_of, make_request
 from telex.client.shape import Shape, shape_of
-from telex.config import Config, ConfigError, Provider, Target, load_config
+from telex.config import Config, ConfigError, Provider, Target, Timeouts, load_config
 from telex.core.messages import Request
 from telex.dialects.quirks import Quirks
 from telex.generation.catalog import Route
@@ -21,6 +21,12 @@ T = TypeVar("T")
 
 GATEWAY = "gateway"
 """The name of the one provider of a client through a gateway."""
+
+TIMEOUTS = "telex-timeouts"
+"""The header that tells a gateway the time limits of a call."""
+
+GRACE = 2.0
+"""Seconds that a gateway gets to say itself that a limit is over."""
 
 
 class Place(Struct, frozen=True):
@@ -34,6 +40,26 @@ class Place(Struct, frozen=True):
         if not self.gateway:
             return None
         return Route(model, (Target(GATEWAY, model),), self.config.timeouts, retries=0)
+
+    def limit(self, route: Route, limits: dict[str, float]) -> Route:
+        """The route with the time limits of one call. A gateway is told them and says itself which one is over."""
+        if not limits:
+            return route
+        if not self.gateway:
+            return route.over(limits)
+        return msgspec.structs.replace(route, timeouts=around(limits), headers={TIMEOUTS: spell(limits)})
+
+
+def around(limits: dict[str, float]) -> Timeouts:
+    """The client's own limits around those that a gateway keeps: for the way there, and for a gateway that does not say anything."""
+    usual = Timeouts()
+    total = limits.get("total", usual.total) + GRACE
+    return Timeouts(connect=limits.get("connect", usual.connect), first_content=total, content_idle=total, total=total)
+
+
+def spell(limits: dict[str, float]) -> str:
+    """As a header says them, to the millisecond."""
+    return ", ".join(f"{name}={max(seconds, 0.001):.3f}" for name, seconds in limits.items())
 
 
 def find_place(url: str | None, api_key: str | None, config: Config | Path | str | None) -> Place:
@@ -50,7 +76,7 @@ def find_place(url: str | None, api_key: str | None, config: Config | Path | str
     except BadAddress as error:
         raise ConfigError(f"'{url}' is no address of a gateway: {error}.") from None
     provider = Provider("openai-chat", base, api_key, quirks=Quirks(reasoning_field="reasoning_content"))
-    return Place(Config(providers={GATEWAY: provider}), gateway=True)
+    return Place(Config(timeouts=around({}), providers={GATEWAY: provider}), gateway=True)
 
 
 def config_path(given: Path | str | None) -> Path | None:
@@ -61,15 +87,11 @@ def config_path(given: Path | str | None) -> Path | None:
 
 
 class Ask(Struct, Generic[T], frozen=True):
-    """One call: its request, what its text is read as, its time limits."""
+    """One call: its request, what its text is read as, its time limits in seconds."""
 
     request: Request
     shape: Shape[T] | None
-    timeouts: Any
-
-    def over(self, route: Route) -> Route:
-        """The route with the call's own time limits. Raises `BadRequest`."""
-        return msgspec.structs.replace(route, timeouts=limits(self.timeouts, route.timeouts)) if self.timeouts is not None else route
+    limits: dict[str, float]
 
 
 def make_ask(prompt: Prompt, model: str, response_format: Any, options: Options, stream: bool) -> Ask[Any]:
@@ -77,4 +99,4 @@ def make_ask(prompt: Prompt, model: str, response_format: Any, options: Options,
     if not model:
         raise refuse("model", "A model must be named.")
     shape = shape_of(response_format)
-    return Ask(make_request(prompt, model, shape, options, stream), shape, options.get("timeouts"))
+    return Ask(make_request(prompt, model, shape, options, stream), shape, limits_of(options.get("timeouts")))

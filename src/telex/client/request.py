@@ -12,7 +12,7 @@ import msgspec
 from telex.client.errors import BadRequest, refuse
 from telex.client.reply import Reply
 from telex.client.shape import Shape
-from telex.config import Timeouts
+from telex.config import wrong_limit
 from telex.core.messages import Message, Part, Request, Tool, ToolChoice
 from telex.dialects.openai_chat.request import MESSAGE_FIELDS, WireMessage, to_choice, to_message, to_tool
 from telex.dialects.reading import WrongField, invalid, rest
@@ -153,14 +153,12 @@ def read_image(path: Path) -> bytes:
         raise refuse("images", f"{path} can't be read: {error.strerror}.") from None
 
 
-def limits(given: Mapping[str, float] | float | None, usual: Timeouts) -> Timeouts:
-    """The time limits of a call."""
+def limits_of(given: Mapping[str, float] | float | None) -> dict[str, float]:
+    """The time limits that a call brings with it, in seconds by the names of the configuration."""
     if given is None:
-        return usual
-    changes = dict(given) if isinstance(given, Mapping) else {"total": float(given)}
-    for name, seconds in changes.items():
-        if name not in Timeouts.__struct_fields__ or not seconds > 0:
-            raise refuse(
-                "timeouts", f"'{name} = {seconds}' is no time limit in seconds; there are {', '.join(Timeouts.__struct_fields__)}."
-            )
-    return msgspec.structs.replace(usual, **changes)
+        return {}
+    limits = dict(given) if isinstance(given, Mapping) else {"total": given}
+    for name, seconds in limits.items():
+        if wrong := wrong_limit(name, seconds):
+            raise refuse("timeouts", f"{wrong}.")
+    return limits

@@ -2,7 +2,7 @@
 
 from telex.config.document import ConfigError, nearest
 from telex.config.load import LOOPBACK, change_server, default_config, load_config, parse_config, read_key
-from telex.config.schema import Config, Model, Provider, Secret, Server, Target, Timeouts
+from telex.config.schema import Config, Model, Provider, Secret, Server, Target, Timeouts, wrong_limit
 
 __all__ = [
     "LOOPBACK",
@@ -20,4 +20,5 @@ __all__ = [
     "nearest",
     "parse_config",
     "read_key",
+    "wrong_limit",
 ]

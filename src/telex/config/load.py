@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from telex.config.document import ConfigError, Document, nearest
-from telex.config.schema import Config, Model, Provider, Secret, Server, Timeouts
+from telex.config.schema import Config, Model, Provider, Secret, Server, wrong_limit
 from telex.core.messages import Fields
 from telex.dialects import DIALECTS
 from telex.upstream.address import BadAddress, parse_url
@@ -92,8 +92,8 @@ def check(document: Document, config: Config) -> Config:
                 hint = nearest(target.provider, config.providers)
                 raise document.error(["models", name, "targets", "provider"], f"there is no provider '{target.provider}'{hint}")
         for key, value in model.timeouts.items():
-            if key not in Timeouts.__struct_fields__ or value <= 0:
-                raise document.error(["models", name, "timeouts"], f"'{key} = {value:g}' is no time limit in seconds")
+            if wrong := wrong_limit(key, value):
+                raise document.error(["models", name, "timeouts"], wrong)
     return config
 
 

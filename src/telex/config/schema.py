@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import msgspec
@@ -62,6 +63,14 @@ class Timeouts(Struct, forbid_unknown_fields=True, frozen=True):
     idle: Seconds = 60.0
     content_idle: Seconds = 300.0
     total: Seconds = 600.0
+
+
+def wrong_limit(name: str, seconds: object) -> str:
+    """Why this is no time limit, as a part of a sentence; empty if it is one."""
+    names = Timeouts.__struct_fields__
+    if name in names and isinstance(seconds, int | float) and 0 < seconds < math.inf:
+        return ""
+    return f"'{name} = {seconds}' is no time limit in seconds; there are {', '.join(names)}"
 
 
 class Provider(Struct, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ from telex.dialects.paths import find_dialect, find_operation
 from telex.gateway.asgi import Receive, Scope, Send, error_headers, identify, problem, respond, respond_error
 from telex.gateway.deliver import deliver
 from telex.gateway.intake import ClientLeft, check_credentials, check_origin, headers_of, read_body
+from telex.gateway.limits import read_limits
 from telex.gateway.responses import Held, Responses, input_list
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
@@ -101,8 +102,11 @@ class Gateway:
             self._responses.hold(generation.request.body, response, native=reply.dialect == STORED)
 
     async def _accept(self, id: str, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Generation | Failure:
+        limits = read_limits(headers_of(scope))
+        if isinstance(limits, Failure):
+            return limits
         request = await self._read(dialect, operation, scope, receive)
-        return await self._engine.begin(id, request) if isinstance(request, Request) else request
+        return await self._engine.begin(id, request, limits) if isinstance(request, Request) else request
 
     async def _read(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Request | Failure:
         body = await read_body(scope, receive, self._config.server.body_limit)

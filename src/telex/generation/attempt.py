@@ -287,8 +287,7 @@ class Attempt:
         if now >= due and which == "finished":
             self._close_stream(None)
         elif now >= due:
-            waited = f"The provider took longer than {limit:g} s (timeouts.{which})."
-            self._fail(Failure("timeout", waited, code=which))
+            self._fail(too_slow(which, limit))
         else:
             self._timer = self._loop.call_at(due, self._watch)
 
@@ -307,7 +306,7 @@ class Attempt:
             return [*clocks, ("idle", limits.idle, self._loop.time() + limits.idle)]
         if self._finished:
             clocks.append(("finished", FINISHED_SECONDS, self._last_bytes + FINISHED_SECONDS))
-        if not self._output.follows:
+        if not self.output.follows:
             return clocks
         if not self._status:
             clocks.append(("first_byte", limits.first_byte, self._began + limits.first_byte))
@@ -318,6 +317,11 @@ class Attempt:
         else:
             clocks.append(("first_content", limits.first_content, self._began + limits.first_content))
         return clocks
+
+
+def too_slow(which: str, limit: float) -> Failure:
+    """`which`: the time limit that is over, of so many seconds."""
+    return Failure("timeout", f"The provider took longer than {limit:g} s (timeouts.{which}).", code=which)
 
 
 def too_long() -> Failure:

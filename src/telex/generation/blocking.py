@@ -145,7 +145,7 @@ class BlockingGeneration(Run):
         if isinstance(endpoint, Failure):
             return endpoint
         attempt = tried.attempt = self._make_attempt(target)
-        self._exchange = exchange = Exchange(self._transport, endpoint.origin, self._timers, self.timeouts.connect)
+        self._exchange = exchange = Exchange(self._transport, endpoint.origin, self._timers, self._patience)
         exchange.send(render_request(endpoint.head, outgoing.body, outgoing.headers), attempt, lambda: attempt.on_connected(exchange))
         while not attempt.verdict.done():
             if self._stopping.is_set():
@@ -153,22 +153,21 @@ class BlockingGeneration(Run):
                 exchange.abort()
                 return CANCELLED
             exchange.pump()
-        return attempt.verdict.result()
+        return self._in_time(attempt.verdict.result())
 
     def _endpoint(self, target: Target, path: str) -> Endpoint | Failure:
         backend = self._backends[target.provider]
         if not backend.provider.embedded:
             return backend.remote_endpoint(path)
-        end = self._began + self.timeouts.total
         try:
-            local = self._local.ready(lambda: 0.0 if self._stopping.is_set() else end - self._timers.time())
+            local = self._local.ready(lambda: 0.0 if self._stopping.is_set() else self._last_moment - self._timers.time())
         except LocalModelError as error:
             return Failure("overloaded", str(error))
         if local is not None:
             return backend.local_endpoint(path, local)
         if self._stopping.is_set():
             return self._stopped
-        return Failure("timeout", f"'{target.provider}' was not ready within {self.timeouts.total:g} s.", code="total")
+        return self._not_ready(target)
 
     def _pull(self) -> None:
         assert self._exchange is not None

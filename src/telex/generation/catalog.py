@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +22,9 @@ Lists = dict[str, list[str] | Failure]
 
 class Route(Struct, frozen=True):
     """What a model name means. `strict`: nothing of a request may be dropped. `check_context`: prompts that are too long are not sent.
-    The rest is as in the configuration."""
+    `headers`: what else the targets are told. `hasty`: the time limits that are the caller's own, so that one that is over says nothing of
+    the target. The rest is as in the configuration.
+    """
 
     model: str
     targets: tuple[Target, ...]
@@ -31,6 +34,18 @@ class Route(Struct, frozen=True):
     hedge: float | None = None
     strict: bool = False
     check_context: bool = True
+    headers: dict[str, str] = {}
+    hasty: frozenset[str] = frozenset()
+
+    def within(self, limits: Mapping[str, float]) -> Route:
+        """It with those of a caller's time limits, in seconds by their names, that are shorter than its own."""
+        shorter = {name: seconds for name, seconds in limits.items() if seconds < getattr(self.timeouts, name)}
+        return self.over(shorter) if shorter else self
+
+    def over(self, limits: Mapping[str, float]) -> Route:
+        """It with these time limits of a caller's in the place of its own."""
+        timeouts = msgspec.structs.replace(self.timeouts, **limits)
+        return msgspec.structs.replace(self, timeouts=timeouts, hasty=frozenset(limits))
 
 
 class Catalog:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from telex.config import Config
 from telex.core.errors import Failure
@@ -14,6 +16,8 @@ from telex.generation.traffic import Traffic
 from telex.local.model import LocalModel
 from telex.tokens.count import Count
 from telex.upstream.pool import Connections, Pool
+
+NO_LIMITS: Mapping[str, float] = MappingProxyType({})
 
 
 class Engine:
@@ -45,10 +49,11 @@ class Engine:
         self.pool.close()
         await self.local.stop()
 
-    async def begin(self, id: str, request: Request) -> Generation | Failure:
-        """A generation that is ready to `start`, or why there can be none. `id`: from `new_id`."""
+    async def begin(self, id: str, request: Request, limits: Mapping[str, float] = NO_LIMITS) -> Generation | Failure:
+        """A generation that is ready to `start`, or why there can be none. `id`: from `new_id`. `limits`: time limits, in seconds by their
+        names, which hold where they are shorter than the model's own."""
         route = await self.catalog.find(request.model)
-        return route if isinstance(route, Failure) else self.run(id, request, route)
+        return route if isinstance(route, Failure) else self.run(id, request, route.within(limits))
 
     def run(self, id: str, request: Request, route: Route) -> Generation:
         """A generation over the targets of `route`, ready to `start`."""

@@ -143,10 +143,10 @@ class Generation(Run):
             if failure is not None:
                 return failure
         try:
-            async with asyncio.timeout_at(self._began + self.timeouts.total):
+            async with asyncio.timeout_at(self._last_moment):
                 endpoint = await self._backends[target.provider].endpoint(outgoing.path)
         except TimeoutError:
-            return Failure("timeout", f"'{target.provider}' was not ready within {self.timeouts.total:g} s.", code="total")
+            return self._not_ready(target)
         if isinstance(endpoint, Failure):
             return endpoint
         tried.attempt = self._make_attempt(target)
@@ -154,9 +154,9 @@ class Generation(Run):
 
     async def _send(self, attempt: Attempt, endpoint: Endpoint, outgoing: Outgoing) -> Failure | None:
         """The verdict. When cancelled, the connection is closed at once."""
-        connection = self._pool.take(endpoint.origin) or await self._pool.open(endpoint.origin, self.timeouts.connect)
+        connection = self._pool.take(endpoint.origin) or await self._pool.open(endpoint.origin, self._patience)
         if isinstance(connection, Failure):
-            return connection
+            return self._in_time(connection)
         connection.send(render_request(endpoint.head, outgoing.body, outgoing.headers), attempt)
         attempt.on_connected(connection)
         return await settled(attempt.verdict, attempt)

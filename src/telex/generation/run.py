@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from telex.config import Target, Timeouts
 from telex.core.errors import Ending, Failure
 from telex.core.messages import Reply, Request
 from telex.dialects import DIALECTS, Dialect
 from telex.dialects.translate import Manner, Outgoing, address
-from telex.generation.attempt import Attempt
+from telex.generation.attempt import Attempt, too_slow
 from telex.generation.backend import Backend
 from telex.generation.catalog import Route
 from telex.generation.log import Log
@@ -28,6 +29,9 @@ from telex.routing.balance import Delivery
 from telex.routing.health import Slot
 from telex.tokens.fit import may_exceed, size_of
 from telex.upstream.timers import Loop
+
+EARLY = 0.001
+"""Seconds by which a timer may come before its time."""
 
 CANCELLED = Failure("cancelled", "The client left, so the generation was stopped.")
 PASSED_OVER = "out"
@@ -154,7 +158,7 @@ class Run:
             self._traffic.commit(tried.slot, now - tried.began if self._streams(tried.target) else None, now)
         else:
             self.tried.append(Tried(name_of(tried.target), failure.kind, seconds, explain(failure)))
-            self._traffic.end(tried.slot, failure, now)
+            self._traffic.end(tried.slot, self._lesson(failure), now)
 
     def _streams(self, target: Target) -> bool:
         """Whether the provider is asked for a stream."""
@@ -162,7 +166,12 @@ class Run:
 
     def _conclude(self, tried: Try, failure: Failure | None) -> None:
         """What became of a committed attempt. The first call counts."""
-        self._traffic.end(tried.slot, failure, self._clock.time())
+        self._traffic.end(tried.slot, self._lesson(failure), self._clock.time())
+
+    def _lesson(self, failure: Failure | None) -> Failure | None:
+        """What the table of health learns: nothing of a target for which its caller had no patience."""
+        hasty = failure is not None and failure.kind == "timeout" and failure.code in self.route.hasty
+        return CANCELLED if hasty else failure
 
     def _address(self, tried: Try) -> Outgoing | Failure:
         target = tried.target
@@ -172,7 +181,28 @@ class Run:
         outgoing = address(self.request, backend.dialect, target.model, stream, manner, self.route.strict)
         if not isinstance(outgoing, Failure):
             tried.dropped = outgoing.dropped
+            if self.route.headers:
+                outgoing = replace(outgoing, headers={**outgoing.headers, **self.route.headers})
         return outgoing
+
+    @property
+    def _last_moment(self) -> float:
+        """When the time for everything is over."""
+        return self._began + self.timeouts.total
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that connecting may take."""
+        return max(0.0, min(self.timeouts.connect, self._last_moment - self.now))
+
+    def _in_time(self, failure: Failure | None) -> Failure | None:
+        """A failure to connect because the time for everything was over is said to be that."""
+        late = failure is not None and failure.code == "connect" and self.now >= self._last_moment - EARLY
+        return too_slow("total", self.timeouts.total) if late else failure
+
+    def _not_ready(self, target: Target) -> Failure:
+        seconds = self.timeouts.total
+        return Failure("timeout", f"'{target.provider}' was not ready within {seconds:g} s (timeouts.total).", code="total")
 
     def _narrow(self, target: Target) -> int | None:
         """The window of a target, in tokens, if the prompt may be beyond it."""
@@ -184,7 +214,7 @@ class Run:
 
     def _make_attempt(self, target: Target) -> Attempt:
         backend, timeouts = self._backends[target.provider], self.timeouts
-        decoder, end = backend.dialect.Decoder(backend.provider.quirks), self._began + timeouts.total
+        decoder, end = backend.dialect.Decoder(backend.provider.quirks), self._last_moment
         output, stream = self._make_output(backend), self._streams(target)
         if self.keep:
             output = KeptOutput(output)

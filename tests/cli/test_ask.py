@@ -116,6 +116,7 @@ def test_json_is_one_object(upstream: ScriptedUpstream, tmp_path: Path) -> None:
         "finish_reason": "stop",
         "ending": "complete",
         "usage": {"input": 7, "output": 3, "cached": 0, "cache_write": 0, "reasoning": 0},
+        "certainty": "final",
         "dropped": [],
         "error": None,
     }

@@ -33,7 +33,7 @@ class Answer(NamedTuple):
     @property
     def error(self) -> dict[str, Any]:
         error = self.json["error"]
-        assert set(error) == {"message", "type", "param", "code"}
+        assert set(error) - {"retry_after"} == {"message", "type", "param", "code"}
         return cast("dict[str, Any]", error)
 
     @property

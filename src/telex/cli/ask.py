@@ -74,6 +74,7 @@ def record(asker: Asker, listener: Listener) -> dict[str, Any]:
         "finish_reason": reply.finish_reason if reply else None,
         "ending": reply.ending if reply else failure.ending if failure else "failed",
         "usage": {name: getattr(reply.usage, name) for name in COUNTS} if reply and reply.usage else None,
+        "certainty": reply.certainty if reply else None,
         "timing": msgspec.structs.asdict(reply.timing) if reply else None,
         "id": reply.id if reply else None,
         "dropped": list(reply.dropped) if reply else [],

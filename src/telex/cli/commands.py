@@ -77,7 +77,8 @@ def ask(
     stream: Annotated[bool, Parameter(help="Print the answer as it comes, or when it is whole.")] = True,
     system: System = None,
     json: Annotated[
-        bool, Parameter(help="Print one JSON object: text, model, finish_reason, ending, usage, timing, id, …", negative=())
+        bool,
+        Parameter(help="Print one JSON object: text, model, finish_reason, ending, usage and its certainty, timing, id, …", negative=()),
     ] = False,
     url: Gateway = None,
     config: ConfigFile = None,

@@ -7,6 +7,7 @@ from typing import Any
 from telex.core import json
 from telex.core.errors import Failure, Kind
 from telex.core.messages import Fields
+from telex.dialects.values import seconds
 
 STATUSES: dict[int, Kind] = {
     401: "upstream_denied",
@@ -45,7 +46,10 @@ DENIED = "The provider refused the credentials that Telex is configured with."
 
 
 def read_failure(body: Any, status: int, wait: float | None = None) -> Failure:
-    """Any of the shapes in which this dialect's providers put an error: an object, a string, or the fields at the top."""
+    """Any of the shapes in which this dialect's providers put an error: an object, a string, or the fields at the top.
+
+    `wait`: seconds that its headers ask for; inside a stream a Telex says them beside the message.
+    """
     fields: Fields = body if isinstance(body, dict) else {}
     error = fields.get("error")
     if isinstance(error, dict):
@@ -61,14 +65,14 @@ def read_failure(body: Any, status: int, wait: float | None = None) -> Failure:
     kind = classify(status, words, message)
     if kind == "upstream_denied":  # a provider may repeat the key in its message
         return Failure(kind, DENIED, status=status)
-    param = fields.get("param")
+    param, told = fields.get("param"), seconds(fields.get("retry_after"))
     return Failure(
         kind,
         message or "The provider reported an error without saying which.",
         param if isinstance(param, str) else "",
         type if isinstance(type, str) else "",
         str(code) if isinstance(code, (str, int)) else "",
-        wait,
+        told if wait is None else wait,
         status,
     )
 

@@ -15,6 +15,13 @@ def count(value: object) -> int:
     return max(0, value) if isinstance(value, int) else 0
 
 
+def seconds(value: object) -> float | None:
+    """A time in seconds, where that is what it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < math.inf else None
+
+
 def meaningful(value: object) -> bool:
     return value is not None and value != {} and value != []
 

@@ -12,6 +12,7 @@ from telex.core.errors import Failure, Kind
 from telex.core.messages import Fields
 from telex.dialects.failures import read_failure
 from telex.dialects.http import retry_after
+from telex.dialects.values import seconds
 
 STATUSES = {
     "invalid_request_error": 400,
@@ -81,6 +82,7 @@ def read_error(body: Any, status: int = 0, wait: float | None = None) -> Failure
     if isinstance(error, dict):
         details = error.get("details")
         code = details.get("error_code") if isinstance(details, dict) else None
+        wait = seconds(details.get("retry_after")) if wait is None and isinstance(details, dict) else wait
         body = {"error": {**error, "code": code or error.get("code")}}
         type = error.get("type")
         status = status or (STATUSES.get(type, 0) if isinstance(type, str) else 0)
@@ -91,12 +93,13 @@ def read_error(body: Any, status: int = 0, wait: float | None = None) -> Failure
 
 
 def error_object(failure: Failure, id: str = "") -> Fields:
-    """`id`: of the request."""
+    """`id`: of the request. `retry_after`, in seconds, is a detail of Telex's own: inside a stream there is no header for it."""
     error: Fields = {"type": failure.type if failure.type in STATUSES else TYPES[failure.kind], "message": failure.message}
     if failure.kind == "unsupported" and failure.param == THREAD:
         error["details"] = {"error_code": NO_THREAD, "unsupported": [THREAD]}
-    elif failure.code:
-        error["details"] = {"error_code": failure.code}
+    elif failure.code or failure.retry_after is not None:
+        code = {"error_code": failure.code} if failure.code else {}
+        error["details"] = code if failure.retry_after is None else {**code, "retry_after": failure.retry_after}
     return {"type": "error", "error": error, **({"request_id": id} if id else {})}
 
 

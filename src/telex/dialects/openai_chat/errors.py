@@ -42,13 +42,16 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes, now: floa
 
 
 def error_object(failure: Failure) -> Fields:
+    """`retry_after`, in seconds, is a field of Telex's own: inside a stream there is no header for it."""
     type, code = TYPES.get(failure.kind, ("invalid_request_error", None))
+    wait = {} if failure.retry_after is None else {"retry_after": failure.retry_after}
     return {
         "error": {
             "message": failure.message,
             "type": failure.type or type,
             "param": failure.param or None,
             "code": failure.code or code,
+            **wait,
         }
     }
 

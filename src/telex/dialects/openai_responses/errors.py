@@ -34,4 +34,4 @@ def read_error(wire: Fields) -> Failure:
 def error_of_response(failure: Failure) -> Fields:
     """What a failed response holds: it must have a code."""
     error = error_object(failure)["error"]
-    return {"code": error["code"] or error["type"], "message": error["message"]}
+    return {"code": error["code"] or error["type"], "message": error["message"], **rest(error, "message", "type", "param", "code")}

@@ -76,18 +76,6 @@ def test_models_lists_what_can_be_asked_for(tmp_path: Path) -> None:
     assert [line.split()[0] for line in out.splitlines()[1:] if line.strip()] == ["alpha", "beta", "fast"]
 
 
-def test_check_says_what_each_provider_answers(tmp_path: Path) -> None:
-    with ScriptedUpstream(models=["alpha", "beta"]) as upstream:
-        config(tmp_path, upstream)
-        code, out, _ = telex("check", cwd=tmp_path)
-        assert code == 0
-        assert "The configuration is valid: 1 providers, 1 models." in out
-        assert "2 models" in out
-    code, out, _ = telex("check", cwd=tmp_path)  # it has gone
-    assert code == 1
-    assert "here" in out
-
-
 def test_race_without_a_terminal_on_the_embedded_model(tmp_path: Path) -> None:
     code, out, _ = telex("race", "Say a word.", cwd=tmp_path)
     assert code == 0

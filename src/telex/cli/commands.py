@@ -78,7 +78,7 @@ def ask(
     system: System = None,
     json: Annotated[
         bool,
-        Parameter(help="Print one JSON object: text, model, finish_reason, ending, usage and its certainty, timing, id, …", negative=()),
+        Parameter(help="Print one JSON object: text, model, finish_reason, ending, usage, certainty, timing, id, …", negative=()),
     ] = False,
     url: Gateway = None,
     config: ConfigFile = None,
@@ -109,8 +109,12 @@ def models(*, config: ConfigFile = None) -> int:
 
 
 @app.command
-def check(*, config: ConfigFile = None) -> int:
-    """Validate the configuration and say what each provider answers."""
-    from telex.cli.inspect import check_providers
+def check(
+    *,
+    config: ConfigFile = None,
+    ask: Annotated[bool, Parameter(help="Also ask each target for a few words, which costs a few tokens.", negative=())] = False,
+) -> int:
+    """Validate the configuration, say what each provider answers, and whether each model's targets are there."""
+    from telex.cli.check import check_all
 
-    return run(check_providers(configured(config)))
+    return run(check_all(configured(config), ask))

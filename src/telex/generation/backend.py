@@ -54,6 +54,10 @@ class Backend:
     def dialect(self) -> Dialect:
         return DIALECTS[self.provider.dialect]
 
+    @property
+    def has_key(self) -> bool:
+        return self._key is not None
+
     def window(self, target: Target, size: int) -> int | None:
         """The tokens that a target takes, if that is known; `size`: bytes of the body that this is asked for."""
         if (window := target.context or self.provider.context) is not None or size <= SMALL:

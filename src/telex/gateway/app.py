@@ -21,8 +21,8 @@ from telex.dialects.paths import find_dialect, find_operation
 from telex.gateway.asgi import Receive, Scope, Send, error_headers, identify, problem, respond, respond_error
 from telex.gateway.deliver import deliver
 from telex.gateway.intake import ClientLeft, check_credentials, check_origin, headers_of, read_body
-from telex.gateway.limits import read_limits
 from telex.gateway.responses import Held, Responses, input_list
+from telex.gateway.timeouts import read_limits
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
 

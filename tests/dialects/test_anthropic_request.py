@@ -122,7 +122,7 @@ def test_system_in_its_two_places() -> None:
     later = [{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be long."}, {"role": "user", "content": "Go"}]
     messages = read(system=[cached], messages=later).messages
     assert [message.role for message in messages] == ["system", "user", "system", "user"]
-    assert messages[0].parts == (Part("text", "Be brief.", dialect="anthropic", extra={"cache_control": {"type": "ephemeral"}}),)
+    assert messages[0].parts == (Part("text", "Be brief.", cache="short"),)
     assert [message.role for message in read(system="").messages] == ["user"]
 
 
@@ -157,8 +157,7 @@ def test_calls_and_their_results() -> None:
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
     rich = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "x"}, image]}
     failed, text = blocks({"type": "text", "text": "And?"}, error, before=(CALL,))
-    extra = {"cache_control": {"type": "ephemeral"}}
-    assert failed == Part("tool_result", id="toolu_1", parts=(Part("text", "no"),), is_error=True, dialect="anthropic", extra=extra)
+    assert failed == Part("tool_result", id="toolu_1", parts=(Part("text", "no"),), is_error=True, cache="short")
     assert text == Part("text", "And?")  # results stand before any other part
     [result] = blocks(rich, before=(CALL,))
     assert [part.kind for part in result.parts] == ["text", "image"]
@@ -192,7 +191,7 @@ def test_what_is_signed_and_whose_it_is() -> None:
 def test_a_signature_in_a_block_of_its_own_is_that_of_the_part_before() -> None:
     call = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
     signature = {"type": "redacted_thinking", "data": seal("gemini", "Cs")}
-    text = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}
+    text = {"type": "text", "text": "x", "context": "?"}
     said, called = blocks(text, signature, call, signature, role="assistant")
     assert said == Part("text", "x", signature="Cs", dialect="gemini")
     assert called == Part("tool_call", "{}", "c", "f", "function", signature="Cs", dialect="gemini")

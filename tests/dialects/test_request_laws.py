@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from strategies import base64, names, words
 from telex.core import json as wire_json
 from telex.core.errors import Failure
-from telex.core.messages import Format, Message, Part, Request, Tool, ToolChoice
+from telex.core.messages import Format, Keeping, Message, Part, Request, Tool, ToolChoice
 from telex.dialects import DIALECTS
+from telex.dialects.anthropic.caching import LIMIT
 from telex.dialects.operation import Operation
 from telex.dialects.quirks import NO_QUIRKS
 from telex.dialects.translate import Manner, Outgoing, address
@@ -23,19 +25,21 @@ each_pair = pytest.mark.parametrize(("source", "target"), list(permutations(DIAL
 arguments = st.dictionaries(names, st.integers(0, 9) | words, max_size=2).map(json.dumps)
 schemas = st.fixed_dictionaries({"type": st.just("object"), "properties": st.dictionaries(names, st.just({"type": "string"}), max_size=3)})
 texts = words.filter(str.strip).map(lambda text: Part("text", text))  # nothing but white space is nothing to Anthropic
+marks: st.SearchStrategy[Keeping | None] = st.sampled_from([None, None, None, "short", "long"])
+given_texts = st.builds(lambda part, cache: replace(part, cache=cache), texts, marks)  # what the model is given, not what it said
 pictures = base64.map(lambda data: Part("image", data=data, media_type="image/png"))
 
 
 @st.composite
 def turns(draw: st.DrawFn) -> tuple[Message, ...]:
     """A conversation that every dialect can hold."""
-    messages = [Message("system", (draw(texts),))] if draw(st.booleans()) else []
-    messages.append(Message("user", tuple(draw(st.lists(texts, min_size=1, max_size=1)) + draw(st.lists(pictures, max_size=1)))))
+    messages = [Message("system", (draw(given_texts),))] if draw(st.booleans()) else []
+    messages.append(Message("user", tuple(draw(st.lists(given_texts, min_size=1, max_size=1)) + draw(st.lists(pictures, max_size=1)))))
     if draw(st.booleans()):
         ids = draw(st.lists(names, min_size=1, max_size=3, unique=True))
         calls = [Part("tool_call", draw(arguments), id, draw(names), "function") for id in ids]
         messages.append(Message("assistant", (*draw(st.lists(texts, max_size=1)), *calls)))
-        messages += [Message("tool", (Part("tool_result", id=id, parts=(draw(texts),)),)) for id in ids]
+        messages += [Message("tool", (Part("tool_result", id=id, parts=(draw(given_texts),)),)) for id in ids]
     return tuple(messages)
 
 
@@ -79,6 +83,7 @@ def meaning(request: Request) -> dict[str, Any]:
         "calls": [(part.id, part.name, json.loads(part.text)) for part, _ in parts if part.kind == "tool_call"],
         "results": [(part.id, result_of(part)) for part, _ in parts if part.kind == "tool_result"],
         "tools": [(tool.name, tool.description, json.dumps(tool.schema)) for tool in request.tools],  # keys in their order
+        "kept": [part.text for part in given_parts(request) if part.cache],
         "tool_choice": request.tool_choice,
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
@@ -89,6 +94,10 @@ def meaning(request: Request) -> dict[str, Any]:
         "seed": request.seed,
         "stream": request.stream,
     }
+
+
+def given_parts(request: Request) -> list[Part]:
+    return [inner for message in request.messages for part in message.parts for inner in (part.parts or (part,))]
 
 
 def result_of(part: Part) -> Any:
@@ -113,6 +122,10 @@ def test_a_provider_is_asked_what_the_client_asked(source: str, target: str, req
     told = DIALECTS[target].decode_request(sent.body, Operation("m", came.stream), sent.headers)
     assert isinstance(told, Request), told
     asked_for, heard = meaning(came), meaning(told)
+    if heard["kept"] != asked_for["kept"]:
+        assert named(came, source, "parts.cache", sent)
+        assert not heard["kept"] or heard["kept"] == asked_for["kept"][-LIMIT:]
+        heard["kept"] = asked_for["kept"]
     for word in ("temperature", "top_p", "format", "effort", "stop", "seed"):
         if heard[word] != asked_for[word]:
             assert named(came, source, word, sent), word

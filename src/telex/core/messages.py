@@ -14,6 +14,9 @@ Reason = Literal[
     "stop", "stop_sequence", "tool_calls", "length", "context_full", "content_filter", "refusal", "pause", "broken_call", "compaction"
 ]
 
+Keeping = Literal["short", "long"]
+"""For how long a provider is asked to keep what it has read: for minutes, or for an hour and more."""
+
 Fields = dict[str, Any]
 """Fields that the vocabulary has no word for, under the names of the dialect they came in."""
 
@@ -53,6 +56,7 @@ class Part(Struct, frozen=True, omit_defaults=True):
     own type.
     `data`: base64 in the standard alphabet, padded; of reasoning, what is encrypted. `signature`: state that must come back untouched.
     `parts`: what a tool result holds; `is_error`: the tool failed.
+    `cache`: a provider that keeps what it has read, so that it needs not read it again, is asked to keep everything up to here.
     `dialect`: whose words `extra` and `signature` are, and an opaque part whole: its `extra` is all of it but the streamed JSON.
     """
 
@@ -68,6 +72,7 @@ class Part(Struct, frozen=True, omit_defaults=True):
     parts: tuple[Part, ...] = ()
     citations: tuple[Citation, ...] = ()
     is_error: bool = False
+    cache: Keeping | None = None
     dialect: str = ""
     extra: Fields = field(default_factory=dict)
 

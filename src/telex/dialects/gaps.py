@@ -29,7 +29,7 @@ NOTHING_SAID = (("choices", 1), ("logprobs", False), ("top_logprobs", 0))
 """Values that ask for what happens anyway."""
 
 NO_FIELD = "this model's provider has no field for it"
-WORDS = (*PLAIN_WORDS, *FORMATS, "tools.strict")
+WORDS = (*PLAIN_WORDS, *FORMATS, "tools.strict", "parts.cache")
 
 CONTENTS = {
     "image.data": "images",
@@ -77,6 +77,8 @@ def said_words(request: Request) -> Iterator[str]:
         yield f"format.{request.format.kind}"
     if any(tool.strict is not None for tool in request.tools):
         yield "tools.strict"
+    if any(inner.cache for message in request.messages for part in message.parts for inner in (part, *part.parts)):
+        yield "parts.cache"
 
 
 def word_gaps(request: Request, source: Naming, target: Dialect) -> Iterator[Gap]:

@@ -19,6 +19,7 @@ FIELDS = {
     "effort": "reasoning",
     "thinking_budget": "reasoning",
     "cache_key": "cache",
+    "parts.cache": "messages[].parts[].cache",
 }
 ESSENTIAL: frozenset[str] = frozenset()
 PLACE, SYSTEM = ("messages", "content", "tool_calls"), "system"

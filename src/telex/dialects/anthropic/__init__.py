@@ -65,6 +65,7 @@ FIELDS = {
     "show_thinking": "thinking.display",
     "user": "metadata.user_id",
     "cache_key": "cache_control",
+    "parts.cache": "messages[].content[].cache_control",
 }
 CONTENT = frozenset(
     {

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from telex.core.messages import Citation, Fields, Part, PartKind
+from telex.dialects.anthropic.caching import MARK, read_mark
 from telex.dialects.anthropic.citations import to_citation
 from telex.dialects.anthropic.words import NAME, from_input
 from telex.dialects.reading import WrongField, base64, inner, rest, said, text
@@ -64,8 +65,10 @@ def to_part(wire: Fields, place: str) -> Part:
 
 def extras(wire: Fields, *known: str) -> dict[str, Any]:
     """The fields of a block that no word stands for, and whose they are, as a part keeps them."""
+    mark = read_mark(wire)
+    known = (*known, MARK) if mark else known
     extra = {name: value for name, value in rest(wire, "type", *known).items() if value is not None}
-    return {"dialect": NAME, "extra": extra} if extra else {}
+    return mark | ({"dialect": NAME, "extra": extra} if extra else {})
 
 
 def unsealed(signature: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from telex.core.messages import Fields, Message, Part, Request, Tool, ToolChoice
 from telex.dialects.anthropic.blocks import PROVIDER_PART, TEXT_SOURCE
+from telex.dialects.anthropic.caching import AUTOMATIC, crowded, marked, room_for, settle
 from telex.dialects.anthropic.citations import ORIGINAL
 from telex.dialects.anthropic.words import NAME, is_own, to_input
 from telex.dialects.quirks import Quirks
@@ -24,9 +25,6 @@ ROLES = {"assistant": "assistant", "system": "system", "developer": "system"}
 
 NO_THINKING = frozenset({"none", "minimal"})
 """Efforts that this dialect says by switching thinking off."""
-
-AUTOMATIC_CACHE: Fields = {"type": "ephemeral"}
-"""What stands for a key to a cache: Anthropic finds what it keeps by the words themselves, if it is asked to keep them."""
 
 ROOM = 8192
 """Tokens for what is said behind the thinking, where nobody said how many."""
@@ -87,6 +85,7 @@ def own_citations(block: Fields) -> Fields:
 
 def from_request(request: Request) -> Fields:
     system, messages = from_messages(request.messages)
+    settle(system, messages, room_for(request))
     thinking, unsaid = from_thinking(request), withheld(request)
     choice = request.tool_choice
     named = bool(choice and choice.names) and not (choice and choice.mode == "required" and len(choice.names) == 1)
@@ -107,7 +106,7 @@ def from_request(request: Request) -> Fields:
         ("thinking", thinking),
         ("output_config", from_output(request) or None),
         ("metadata", {"user_id": request.user} if request.user else None),
-        ("cache_control", AUTOMATIC_CACHE if request.cache_key else None),
+        ("cache_control", AUTOMATIC if request.cache_key else None),
     ):
         if value is not None:
             fields[name] = value
@@ -153,6 +152,10 @@ def plain(blocks: list[Fields]) -> str | list[Fields] | None:
 
 def from_part(part: Part) -> list[Fields]:
     """A part as blocks: none of what this dialect has no place for, and of results, which stand elsewhere."""
+    return [marked(block, part.cache) for block in blocks_of(part)]
+
+
+def blocks_of(part: Part) -> list[Fields]:
     extra = part.extra if part.dialect == NAME else {}
     match part.kind:
         case "text" | "refusal" if part.text.strip():
@@ -203,13 +206,14 @@ def as_text(data: str) -> str | None:
 
 def from_result(part: Part) -> Fields:
     content = plain([block for inner in part.parts for block in from_part(inner)])
-    return {
+    result = {
         "type": "tool_result",
         "tool_use_id": to_id(call_key(part)),
         **({"content": content} if content else {}),
         **({"is_error": True} if part.is_error else {}),
         **(part.extra if part.dialect == NAME else {}),
     }
+    return marked(result, part.cache)
 
 
 def input_of(part: Part) -> Fields:
@@ -265,13 +269,14 @@ def from_thinking(request: Request) -> Fields | None:
 
 def withheld(request: Request) -> frozenset[str]:
     """Words of a request that can't be said beside its others: who thinks may not be told how to sample, and whom a tool is forced upon
-    may not think."""
+    may not think; and marks of a cache, where there are more than may be."""
     thinking = from_thinking(request)
+    marks = frozenset({"parts.cache"}) if crowded(request) else frozenset[str]()
     if thinking is None:
-        return frozenset({"thinking_budget", "show_thinking"})
+        return marks | {"thinking_budget", "show_thinking"}
     if thinking["type"] == "disabled":
-        return frozenset()
-    sampling = {"top_k"}
+        return marks
+    sampling = {"top_k", *marks}
     if request.temperature != 1:
         sampling.add("temperature")
     if request.top_p is not None and request.top_p < LEAST_TOP_P:

@@ -8,6 +8,7 @@ from telex.core import json
 from telex.core.messages import Fields, Request
 from telex.dialects.openai_chat import count
 from telex.dialects.openai_chat.body import encode_request
+from telex.dialects.openai_chat.caching import withheld
 from telex.dialects.openai_chat.decoder import Decoder
 from telex.dialects.openai_chat.encoder import Encoder
 from telex.dialects.openai_chat.errors import decode_error, encode_error, status_of
@@ -45,6 +46,7 @@ __all__ = [
     "generate_path",
     "request_headers",
     "status_of",
+    "withheld",
 ]
 
 FIELDS = {
@@ -67,6 +69,7 @@ FIELDS = {
     "effort": "reasoning_effort",
     "user": "safety_identifier",
     "cache_key": "prompt_cache_key",
+    "parts.cache": "messages[].content[].prompt_cache_breakpoint",
 }
 CONTENT = frozenset({"image.data", "image.url", "audio", "file.data"})
 ESSENTIAL = frozenset({"audio", "functions", "function_call", "modalities", "moderation", "prediction", "web_search_options"})

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from telex.core.messages import Fields, Format, Message, Part, Request, Tool, ToolChoice
+from telex.dialects.openai_chat.caching import marked
 from telex.dialects.openai_chat.parts import NAME
 from telex.dialects.openai_chat.request import FORMATS
 from telex.dialects.openai_chat.signatures import signed
@@ -101,6 +102,8 @@ def from_result(part: Part) -> Fields:
     legacy = part.tool == "legacy"
     who: Fields = {"role": "function", "name": part.name} if legacy else {"role": "tool", "tool_call_id": part.id}
     texts = [from_part(inner) for inner in part.parts if inner.kind == "text"]
+    if texts:
+        texts[-1] = marked(texts[-1], part.cache)
     return {**who, **({"name": part.name} if part.name else {}), "content": plain(texts) or ""}
 
 
@@ -122,7 +125,7 @@ def from_parts(role: str, parts: tuple[Part, ...], name: str, quirks: Quirks) ->
             case "opaque", _:
                 content += [part.extra] if part.dialect == NAME else []
             case _:
-                content.append(from_part(part))
+                content.append(from_part(part) if role != "assistant" else unmarked(part))
                 fields |= from_signature(part, quirks)
     return {**fields, "content": plain(content)}
 
@@ -144,6 +147,10 @@ def call(tool: str, part: Part) -> Fields:
 
 
 def from_part(part: Part) -> Fields:
+    return marked(unmarked(part), part.cache)
+
+
+def unmarked(part: Part) -> Fields:
     extra = part.extra if part.dialect == NAME else {}
     match part.kind:
         case "image":

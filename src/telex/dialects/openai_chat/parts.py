@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from telex.core.messages import Citation, Fields, Part
+from telex.dialects.openai_chat.caching import MARK, read_mark
 from telex.dialects.openai_chat.signatures import read_signature
 from telex.dialects.reading import WrongField, base64, inner, rest, said, text
 
@@ -94,4 +95,6 @@ def to_citation(wire: object) -> Citation | None:
 
 def extras(fields: Fields) -> dict[str, Any]:
     """Fields without a word, and whose they are, as a part keeps them."""
-    return {"dialect": NAME, "extra": fields} if fields else {}
+    mark = read_mark(fields)
+    more = rest(fields, MARK) if mark else fields
+    return mark | ({"dialect": NAME, "extra": more} if more else {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from telex.core.messages import Fields, Request
 from telex.dialects.openai_chat import decode_models, encode_model, encode_models
+from telex.dialects.openai_chat.caching import withheld
 from telex.dialects.openai_responses import count
 from telex.dialects.openai_responses.body import encode_request
 from telex.dialects.openai_responses.decoder import Decoder
@@ -42,6 +43,7 @@ __all__ = [
     "generate_path",
     "request_headers",
     "status_of",
+    "withheld",
 ]
 
 FIELDS = {
@@ -60,6 +62,7 @@ FIELDS = {
     "show_thinking": "reasoning.summary",
     "user": "safety_identifier",
     "cache_key": "prompt_cache_key",
+    "parts.cache": "input[].content[].prompt_cache_breakpoint",
 }
 CONTENT = frozenset({"image.data", "image.url", "audio", "file.data", "file.url", "reasoning.signed"})
 ESSENTIAL = frozenset({"background", "conversation", "moderation", "previous_response_id", "prompt"})

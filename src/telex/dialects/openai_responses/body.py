@@ -62,9 +62,10 @@ def from_request(request: Request) -> Fields:
 
 
 def leading(messages: tuple[Message, ...]) -> tuple[str | None, tuple[Message, ...]]:
-    """The instructions that a conversation begins with, if they are one text, and the rest of it, if that is anything."""
+    """The instructions that a conversation begins with, if they are one text without a mark, and the rest of it, if that is anything."""
     first = messages[0] if len(messages) > 1 else None
-    if first is not None and first.role in ("system", "developer") and [part.kind for part in first.parts] == ["text"]:
+    plain = first is not None and [(part.kind, part.cache) for part in first.parts] == [("text", None)]
+    if first is not None and plain and first.role in ("system", "developer"):
         return first.parts[0].text, messages[1:]
     return None, messages
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from telex.core.messages import Fields, Message, Part
 from telex.dialects.openai_chat.body import audio_format
+from telex.dialects.openai_chat.caching import marked
 from telex.dialects.openai_responses.parts import CONTENT_TYPE, NAME, own
 
 FILE_NAMES = {"application/pdf": "document.pdf", "text/plain": "document.txt"}
@@ -77,7 +80,10 @@ class History:
     def _result(self, part: Part) -> Fields:
         id = part.id or self._unnamed.get(part.name, "")
         kind = "custom_tool_call_output" if id in self._custom else "function_call_output"
-        return {"type": kind, "call_id": id, "output": contents(list(part.parts)) or ""}
+        held = list(part.parts)
+        if held and part.cache:
+            held[-1] = replace(held[-1], cache=part.cache)
+        return {"type": kind, "call_id": id, "output": contents(held) or ""}
 
 
 def reasoning(part: Part, thoughts: list[Part]) -> Fields:
@@ -102,6 +108,11 @@ def contents(parts: list[Part]) -> str | list[Fields]:
 
 def content(part: Part) -> Fields | None:
     """A piece of what the model is given; None of what can't be."""
+    piece = unmarked(part)
+    return piece and marked(piece, part.cache)
+
+
+def unmarked(part: Part) -> Fields | None:
     match part.kind:
         case "text" | "refusal" | "reasoning":
             return {"type": "input_text", "text": part.text}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from telex.core.messages import Citation, Fields, Part
+from telex.dialects.openai_chat.caching import MARK, read_mark
 from telex.dialects.openai_chat.parts import split_data_url, to_provider_part
 from telex.dialects.reading import WrongField, base64, inner, rest, said, text
 from telex.dialects.values import standard_base64
@@ -17,7 +18,9 @@ CONTENT_TYPE = "reasoning_text"
 
 def extras(fields: Fields) -> dict[str, Any]:
     """Fields without a word, and whose they are, as a part keeps them."""
-    return {"dialect": NAME, "extra": fields} if fields else {}
+    mark = read_mark(fields)
+    more = rest(fields, MARK) if mark else fields
+    return mark | ({"dialect": NAME, "extra": more} if more else {})
 
 
 def own(part: Part) -> Fields:

@@ -314,6 +314,7 @@ FAILURES: dict[str, tuple[list[Wire | str], tuple[str, str]]] = {
     "calls that are none": ([chunk({"tool_calls": "x"})], ("malformed", "")),
     "calls that are none, in a list": ([chunk({"tool_calls": ["x"]})], ("malformed", "")),
     "a function that is none": ([chunk({"tool_calls": [{"index": 0, "function": "x"}]})], ("malformed", "")),
+    "arguments of a call that never began": ([chunk(calls(call(3, arguments='"x"}')))], ("malformed", "has no name")),
     "the end, without the terminator": ([], ("truncated", "")),
 }
 

@@ -256,6 +256,8 @@ class OpenChoice:
         if not isinstance(text, str):
             text = json.encode(text).decode()
         if call.part < 0 and (name or text):
+            if not name:  # more of a call that never began
+                raise WrongShape("a tool call has no name")
             self._end_flow(events)
             call.part = self.parts
             self.parts += 1

@@ -361,3 +361,25 @@ def test_a_frame_that_repeats_but_for_its_text_is_part_of_the_text() -> None:
     assert reply.text == "one two end"
     assert reply.choices[0].parts[1].citations[0].start == 9
     assert decoder.glance(again) is None  # it has ended
+
+
+def numbered(words: str, number: int) -> Wire:
+    return said(words) | {"sequence_number": number}
+
+
+def test_a_frame_that_came_twice_by_its_number_is_heard_once() -> None:
+    frames, decoder = sse.Decoder().feed(wire(CREATED, added(message()), *(numbered("ha", n) for n in (0, 0, 1, 1, 2, 2, 3)))), Decoder()
+    repeated = []
+    for frame in frames[2:]:
+        decoder.feed(frame)
+        repeated.append(decoder.repeated)
+    assert repeated == [False, False, False, True, False, True, False]  # number 0 may be what a relay gives to all
+
+
+def test_the_same_words_without_a_number_are_not_the_same_frame() -> None:
+    assert decode(CREATED, added(message()), said("ha"), said("ha"), last([message(text_part("haha"))])).text == "haha"
+
+
+def test_words_that_start_the_numbers_anew_are_heard() -> None:
+    events = [CREATED, added(message()), *(numbered(words, n) for words, n in (("a", 1), ("b", 2), ("c", 1), ("d", 2)))]
+    assert decode(*events, last([message(text_part("abcd"))])).text == "abcd"

@@ -20,9 +20,11 @@ class StreamDecoder(Protocol):
 
     `glance`, until it has ended, gives the one event of bytes that are one whole frame and, but for a text, the same as one
     before; else None. `finished`: nothing is missing but the end of the connection, which is this stream's only terminator.
+    `repeated`: the frame that was fed last came twice, by its own number, and nobody should hear it again.
     """
 
     ended: bool
+    repeated: bool
 
     def feed(self, frame: Frame) -> list[Event]: ...
     @property

@@ -189,6 +189,8 @@ class Attempt:
         events: list[Event] = []
         for frame in frames:
             events = decoder.feed(frame)
+            if decoder.repeated:
+                continue
             if self.meter.feed(events, now):
                 content = True
             out += self.output.frame(frame.raw, events)

@@ -29,6 +29,9 @@ USAGE_FIELDS = frozenset(
 class Decoder:
     """Frames of one stream to events; `ended` once the stream has said its last word."""
 
+    repeated = False
+    """Frames have no numbers here."""
+
     def __init__(self, quirks: Quirks = NO_QUIRKS) -> None:
         self.ended = False
         self._quirks = quirks

@@ -52,11 +52,14 @@ class Decoder:
 
     def __init__(self, quirks: Quirks = NO_QUIRKS) -> None:
         self.ended = False
+        self.repeated = False
+        self._number = 0  # of the last event
         self._started = False
         self._output = Output()
         self._refrain = Refrain()
 
     def feed(self, frame: sse.Frame) -> list[Event]:
+        self.repeated = False
         if self.ended:
             return []
         if (event := self.glance(frame.raw)) is not None:
@@ -67,8 +70,12 @@ class Decoder:
             wire = json.decode(frame.data)
         except json.Malformed as error:
             return self._fail(Failure("malformed", f"The provider's stream holds an event that is not JSON: {error}."))
-        events = self._read(wire, frame.event)
-        self._refrain.learn(frame.raw, events)
+        number = wire.get("sequence_number") if isinstance(wire, dict) else None
+        if isinstance(number, int):
+            self.repeated = number == self._number > 0
+            self._number = number
+        events = [] if self.repeated else self._read(wire, frame.event)
+        self._refrain.learn(frame.raw, events if number is None else [])  # a number makes every frame another
         return events
 
     def glance(self, raw: bytes) -> PartDelta | None:

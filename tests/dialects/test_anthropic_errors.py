@@ -108,8 +108,18 @@ def test_a_providers_own_type_and_code_are_said_again() -> None:
     said = json.loads(anthropic.encode_error(failure))["error"]
     assert said == {"type": "conflict_error", "message": "Boom.", "details": {"error_code": "some_code"}}
     assert anthropic.status_of(failure) == 409
-    foreign = Failure("rate_limited", "Boom.", type="tokens")
-    assert json.loads(anthropic.encode_error(foreign))["error"]["type"] == "rate_limit_error"
+
+
+@pytest.mark.parametrize(
+    ("failure", "type"),
+    [
+        (Failure("rate_limited", "Boom.", type="tokens"), "rate_limit_error"),
+        (Failure("permission_denied", "Boom.", type="invalid_request_error", status=403), "permission_error"),
+        (Failure("overloaded", "Boom.", type="api_error", status=503), "overloaded_error"),
+    ],
+)
+def test_a_type_that_is_anothers_or_of_another_status_is_not(failure: Failure, type: str) -> None:
+    assert json.loads(anthropic.encode_error(failure))["error"]["type"] == type
 
 
 def test_lists_of_models() -> None:

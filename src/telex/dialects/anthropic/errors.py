@@ -55,7 +55,7 @@ TYPES: dict[Kind, str] = {
     "cancelled": "api_error",
     "internal": "api_error",
 }
-"""What a failure is called here, unless its provider called it by a type of this dialect."""
+"""What a failure is called here, unless its provider called it by a type of this dialect that has its status."""
 
 SPENT = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached", "ramp_limit_exceeded"})
 """Codes of a 429 that waiting does not mend."""
@@ -94,7 +94,8 @@ def read_error(body: Any, status: int = 0, wait: float | None = None) -> Failure
 
 def error_object(failure: Failure, id: str = "") -> Fields:
     """`id`: of the request. `retry_after`, in seconds, is a detail of Telex's own: inside a stream there is no header for it."""
-    error: Fields = {"type": failure.type if failure.type in STATUSES else TYPES[failure.kind], "message": failure.message}
+    own = STATUSES.get(failure.type) == status_of(failure)  # others use the same words for something else
+    error: Fields = {"type": failure.type if own else TYPES[failure.kind], "message": failure.message}
     if failure.kind == "unsupported" and failure.param == THREAD:
         error["details"] = {"error_code": NO_THREAD, "unsupported": [THREAD]}
     elif failure.code or failure.retry_after is not None:

@@ -277,6 +277,10 @@ FAILURES: dict[str, tuple[list[Wire | str], Failure]] = {
                                Failure("malformed", "The provider's reply is not a response: text goes on after its end.")),
     "text that is none": ([added(message()), event("output_text.delta", content_index=0, delta=5)],
                           Failure("malformed", "The provider's reply is not a response: text is not text.")),
+    "words of a call that never came": (
+        [added(message()), said("a"), event("function_call_arguments.delta", 7, delta="{}"), last([message(text_part("a"))])],
+        Failure("malformed", "The provider's reply is not a response: a call has no name."),
+    ),
 }  # fmt: skip
 
 

@@ -159,6 +159,8 @@ class Output:
     def _call(self, item: Item, wire: Fields, events: list[Event], whole: bool = False) -> None:
         """A call begins as soon as its name is known, and at the latest when it is `whole`."""
         if item.type in CALLS and not item.pieces and (whole or wire.get("name")):
+            if not wire.get("name"):  # words of an item that never came
+                raise WrongShape("a call has no name")
             item.wire = wire
             self._piece(item, CALLS[item.type], 0, events)
 

@@ -73,6 +73,8 @@ ROWS = {
     "row19-malformed-event": CUT,
     "row20-invalid-utf8": CUT,
     "row20-split-code-point": Row("Grüße \N{GRINNING FACE}", "Grüße \N{GRINNING FACE}"),
+    "row21-block-index-out-of-order": Row(Interrupted, "One two"),
+    "row21-block-index-missing": Row("One two", "One two"),
     "row22-duplicated-event": Row("One two three three four five", TEXT),
     "row23-html-200": Row(UpstreamError, UpstreamError),
     "row24-empty-answer": Row(Interrupted, Interrupted, said=""),

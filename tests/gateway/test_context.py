@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import anthropic
@@ -14,25 +13,17 @@ from telex.config import Config, Target
 from telex.generation.engine import Engine
 from telex.testing import FAULTS, ScriptedUpstream, say
 
-from .client import Answer, request, send
+from .client import Answer, send
 from .house import House, gateway
-from .test_counting import WORDS, each_client, prompt
+from .speech import asked
+from .test_counting import WORDS, each_client
 
 LONG = "word " * 1000
 """A thousand tokens, 4000 letters."""
 
 
 async def generate(house: House, client: str, model: str, text: str = LONG, stream: bool = False) -> Answer:
-    verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-    paths = {
-        "openai-chat": "/v1/chat/completions",
-        "openai-responses": "/v1/responses",
-        "anthropic": "/v1/messages",
-        "gemini": f"/v1beta/models/{model}:{verb}",
-    }
-    fields: dict[str, Any] = {} if client == "gemini" else {"stream": stream}
-    body = prompt(client, model, text, **fields, **({"max_tokens": 9} if client == "anthropic" else {}))
-    return await send(house.port, request(json.dumps(body).encode(), path=paths[client]))
+    return await send(house.port, asked(client, model, stream, text=text))
 
 
 def target(model: str = "gpt-4o", **fields: Any) -> dict[str, Any]:

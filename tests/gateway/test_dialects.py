@@ -13,8 +13,8 @@ from telex.testing.answers import SSE
 from telex.testing.script import Head, Send, resolve
 
 from .client import Answer, connect, request, send
-from .dialects import KEYS, asks
 from .house import House, gateway
+from .speech import ALIVE, CLIENTS, KEYS, asked, asks, error_of
 
 DIALECTS = ("openai-chat", "anthropic", "gemini")
 each_dialect = pytest.mark.parametrize("client", DIALECTS)
@@ -29,7 +29,7 @@ def upstream() -> Any:
 
 @pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
-    providers = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in DIALECTS}
+    providers = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in CLIENTS}
     strict = {"targets": [{"provider": "anthropic", "model": "m"}], "unsupported": "refuse"}
     second = {"targets": [{"provider": "anthropic", "model": "m"}, {"provider": "openai-chat", "model": "m"}]}
     async with gateway(providers=providers, models={"strict": strict, "second": second}) as house:
@@ -37,23 +37,13 @@ async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
 
 
 async def ask(house: House, client: str, model: str, stream: bool = False, path: str = "", **fields: Any) -> Answer:
-    usual, body, headers = asks(client, model, stream, **fields)
-    return await send(house.port, request(json.dumps(body).encode(), path=path or usual, headers=headers))
+    return await send(house.port, asked(client, model, stream, path, **fields))
 
 
 def message_of(client: str, answer: Answer) -> tuple[str, str]:
     """(type or status word, message) of an error in the client's own shape."""
-    body = answer.json
-    if client == "anthropic":
-        assert set(body) == {"type", "error", "request_id"}
-        assert body["type"] == "error"
-        return body["error"]["type"], body["error"]["message"]
-    if client == "gemini":
-        assert next(iter(body)) == "error"
-        assert body["error"]["code"] == answer.status
-        return body["error"]["status"], body["error"]["message"]
-    assert set(body["error"]) == {"message", "type", "param", "code"}
-    return body["error"]["type"], body["error"]["message"]
+    error = error_of(client, answer)
+    return error["status" if client == "gemini" else "type"], error["message"]
 
 
 # ---- paths, lists, ids
@@ -329,10 +319,7 @@ async def test_an_error_inside_an_array_is_its_last_element(house: House, upstre
     assert "error" in answer.json[-1]
 
 
-ALIVE = {"openai-chat": b": keep-alive\n\n", "anthropic": b'event: ping\ndata: {"type":"ping"}\n\n', "gemini": b"\r\n"}
-
-
-@each_dialect
+@pytest.mark.parametrize("client", CLIENTS)
 async def test_silence_is_filled_as_the_client_can_bear(
     house: House, upstream: ScriptedUpstream, client: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

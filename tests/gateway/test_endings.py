@@ -18,8 +18,9 @@ from telex.testing.answers import stream, words
 from telex.testing.script import Send, resolve
 
 from .client import Answer, connect, request, send
-from .dialects import DIALECTS, asks, told, told_in
+from .complaints import told, told_in
 from .house import House, gateway
+from .speech import CLIENTS, asks
 
 SLOWER = Failure("rate_limited", "Slow down.", retry_after=7.0)
 FULL = Failure("overloaded", "No room.", retry_after=8.5)
@@ -56,8 +57,8 @@ ENDINGS = {
     "overloaded": Ending(breaks(FULL), "failed", "overloaded", "No room.", 8.5),
 }
 every_ending = pytest.mark.parametrize("name", ENDINGS)
-each_client = pytest.mark.parametrize("client", DIALECTS)
-each_upstream = pytest.mark.parametrize("up", DIALECTS)
+each_client = pytest.mark.parametrize("client", CLIENTS)
+each_upstream = pytest.mark.parametrize("up", CLIENTS)
 each_colour = pytest.mark.parametrize("colour", COLOURS)
 each_place = pytest.mark.parametrize("place", PLACES)
 
@@ -70,9 +71,9 @@ def upstream() -> Any:
 
 @pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
-    rows = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in DIALECTS}
+    rows = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in CLIENTS}
     models = {
-        f"hasty-{name}": {"targets": [{"provider": name, "model": "m"}], "timeouts": {"gate": 0.05}, "retries": 0} for name in DIALECTS
+        f"hasty-{name}": {"targets": [{"provider": name, "model": "m"}], "timeouts": {"gate": 0.05}, "retries": 0} for name in CLIENTS
     }
     async with gateway(providers=rows, models=models) as house:
         yield house

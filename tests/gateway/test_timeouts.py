@@ -17,14 +17,15 @@ from telex.testing import FAULTS, Beat, Call, Hang, Head, Play, ScriptedUpstream
 from telex.testing.answers import SSE, words
 
 from .client import Answer, request, send
-from .dialects import DIALECTS, Told, asks, told, told_in
+from .complaints import Complaint, told, told_in
 from .house import House, gateway
+from .speech import CLIENTS, asks
 
 SOON = 0.3
 """Seconds of the time limits that a test waits for."""
 
 LIMITS = ("first_byte", "first_content", "idle", "content_idle", "total")
-each_client = pytest.mark.parametrize("client", DIALECTS)
+each_client = pytest.mark.parametrize("client", CLIENTS)
 
 
 def silent_behind_content(call: Call) -> Any:
@@ -52,11 +53,11 @@ def upstream() -> Any:
 @pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
     """A provider in each dialect, and for each limit a model that is tried once, one of whose limits is short."""
-    rows = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in DIALECTS}
+    rows = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in CLIENTS}
     models = {
         f"{name}-{dialect}": {"targets": [{"provider": dialect, "model": "m"}], "timeouts": {name: SOON}, "retries": 0}
         for name in LIMITS
-        for dialect in DIALECTS
+        for dialect in CLIENTS
     }
     async with gateway(providers=rows, models=models) as house:
         yield house
@@ -75,7 +76,7 @@ async def ask(house: House, client: str, model: str, stream: bool = False, limit
     return await send(house.port, request(json.dumps(body).encode(), path=path, headers={**headers, **brought}))
 
 
-def names(said: Told, which: str, seconds: float = SOON) -> bool:
+def names(said: Complaint, which: str, seconds: float = SOON) -> bool:
     return said.code == which and f"{seconds:g} s (timeouts.{which})" in said.message
 
 

@@ -14,8 +14,8 @@ from telex.generation.whole import LONG
 from telex.testing import FAULTS, ScriptedUpstream, reply, say
 
 from .client import Answer, request, send
-from .dialects import DIALECTS, asks
 from .house import House, gateway
+from .speech import CLIENTS, asks
 
 LIMIT: dict[str, dict[str, Any]] = {
     "openai-chat": {"max_completion_tokens": LONG + 1},
@@ -42,8 +42,8 @@ TURNS = {
 CREATED = frozenset({"created", "created_at", "completed_at", "createTime"})
 """Fields that say when, where no provider does."""
 
-each_client = pytest.mark.parametrize("client", DIALECTS)
-each_upstream = pytest.mark.parametrize("up", DIALECTS)
+each_client = pytest.mark.parametrize("client", CLIENTS)
+each_upstream = pytest.mark.parametrize("up", CLIENTS)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def upstream() -> Any:
 @pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
     """Each dialect's provider, and beside it one that is always asked for the whole."""
-    rows = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in DIALECTS}
+    rows = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in CLIENTS}
     hasty = {"targets": [{"provider": "openai-chat", "model": "m"}], "timeouts": {"total": 0.5}}
     impatient = {"targets": [{"provider": "openai-chat", "model": "m"}], "timeouts": {"first_byte": 0.1, "first_content": 0.1, "idle": 0.1}}
     models = {"hasty": hasty, "impatient": impatient}
@@ -115,7 +115,7 @@ async def test_but_for_everything(house: House, upstream: ScriptedUpstream) -> N
     assert (answer.status, answer.error["code"], upstream.calls[-1].wants_stream) == (504, "total", True)
 
 
-@pytest.mark.parametrize("up", DIALECTS)
+@pytest.mark.parametrize("up", CLIENTS)
 @pytest.mark.parametrize("colour", COLOURS)
 async def test_the_librarys_reply_is_the_same_either_way(colour: Colour, up: str) -> None:
     with ScriptedUpstream(reply(Reply("scripted-1", "m", 1_700_000_000, TURNS["call"], Usage(7, 3)))) as upstream:

@@ -46,9 +46,9 @@ class RawClient:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.socket.close()
 
-    def ask(self, stream: bool = True, **fields: Any) -> Self:
+    def ask(self, stream: bool = True, path: str = PATH, **fields: Any) -> Self:
         body = json.dumps({"model": "any", "messages": [], "stream": stream, **fields}).encode()
-        self.send(f"POST {PATH} HTTP/1.1\r\nhost: any\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+        self.send(f"POST {path} HTTP/1.1\r\nhost: any\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
         return self
 
     def send(self, data: bytes) -> None:
@@ -127,7 +127,7 @@ class RawClient:
         return body, "complete"
 
 
-def play(script: Play, stream: bool = True, **fields: Any) -> Seen:
+def play(script: Play, stream: bool = True, path: str = PATH, **fields: Any) -> Seen:
     """What a client sees of one play, from an upstream of its own."""
     with ScriptedUpstream(script) as upstream, closing((client := RawClient(upstream.port)).socket):
-        return client.ask(stream, **fields).answer()
+        return client.ask(stream, path, **fields).answer()

@@ -18,12 +18,14 @@ from functools import partial
 from msgspec import Struct
 
 from telex.core.errors import Failure
-from telex.core.events import Done
-from telex.testing.answers import JSON, error, perform, render, say, status, stream, whole, words
+from telex.core.events import Done, Event, PartDelta, PartEnd, PartStart
+from telex.testing.answers import JSON, Rendering, error, perform, render, say, status, stream, whole, words
 from telex.testing.call import Call
 from telex.testing.script import Beat, Close, Hang, Head, Play, Refuse, Reset, Script, Send, Stall
 
 TEXT = ("One", " two", " three", " four", " five")
+SAID = 2
+"""Pieces of text behind which an answer breaks, where nothing else is asked for."""
 FAILURE = Failure("upstream_error", "The scripted upstream broke.", type="server_error")
 
 
@@ -43,21 +45,31 @@ class Fault(Struct, frozen=True):
 
 
 def broken(
-    in_stream: Callable[[list[bytes]], Script],
+    in_stream: Callable[[list[bytes], int], Script],
     in_whole: Callable[[bytes], Script],
     *texts: str,
+    after: int | None = None,
 ) -> Play:
-    """An answer spoilt: its frames by one function, its body by the other. Each is given what a good answer would be."""
+    """An answer spoilt: its frames by one function, its body by the other. Each is given what a good answer would be, and the frames'
+    place to break."""
 
     def play(call: Call) -> Script:
         good = render(words(call, *(texts or TEXT)), call)
-        return stream(in_stream(good.flat)) if good.stream else in_whole(good.body)
+        return stream(in_stream(good.flat, place(good, after))) if good.stream else in_whole(good.body)
 
     return play
 
 
 def sent(frames: list[bytes]) -> Script:
     return tuple(Send(frame) for frame in frames if frame)
+
+
+def place(good: Rendering, after: int | None) -> int:
+    """After how many frames it breaks: `after`, or as many as the dialect needs for the first pieces of text."""
+    if after is not None:
+        return after
+    spoken = [number for number, event in enumerate(good.events) if isinstance(event, PartDelta)]
+    return sum(map(len, good.frames[: spoken[SAID - 1] + 1]))
 
 
 def bytewise(data: bytes) -> list[bytes]:
@@ -112,29 +124,30 @@ def error_first() -> Play:
     return perform([FAILURE])
 
 
-def error_mid_stream(after: int = 3, ended: bool = False) -> Play:
+def error_mid_stream(after: int | None = None, ended: bool = False, failure: Failure = FAILURE) -> Play:
     """An error after `after` frames; `ended`: with the terminator behind it, as some servers do."""
 
     def play(call: Call) -> Script:
-        good, broke = render(words(call, *TEXT), call), render([FAILURE], call)
+        good, broke = render(words(call, *TEXT), call), render([failure], call)
         ending = render([Done()], call).flat if ended else []
-        return stream(sent(good.flat[:after] + broke.flat + ending)) if good.stream else whole(broke.body)
+        return stream(sent(good.flat[: place(good, after)] + broke.flat + ending)) if good.stream else whole(broke.body)
 
     return play
 
 
-def malformed_event(after: int = 3) -> Play:
+def malformed_event(after: int | None = None) -> Play:
     """One event's JSON is cut short; the stream goes on and ends as if nothing had been."""
     return broken(
-        lambda frames: sent([*frames[:after], frames[after].rstrip()[:-2] + b"\n\n", *frames[after + 1 :]]),
+        lambda frames, at: sent([*frames[:at], frames[at].rstrip()[:-2] + b"\n\n", *frames[at + 1 :]]),
         lambda body: whole(body[:-2]),
+        after=after,
     )
 
 
 def invalid_utf8() -> Play:
     """A byte that is no UTF-8 inside a string."""
     return broken(
-        lambda frames: sent([frame.replace(b" three", b" thr\xffe") for frame in frames]),
+        lambda frames, at: sent([frame.replace(b" three", b" thr\xffe") for frame in frames]),
         lambda body: whole(body.replace(b" three", b" thr\xffe")),
     )
 
@@ -142,20 +155,56 @@ def invalid_utf8() -> Play:
 def split_code_point() -> Play:
     """Nothing is wrong, but every byte comes in a write and a chunk of its own, code points of four bytes too."""
     return broken(
-        lambda frames: sent(bytewise(b"".join(frames))),
+        lambda frames, at: sent(bytewise(b"".join(frames))),
         lambda body: (Head(200, JSON), *sent(bytewise(body))),
         "Grüße",
         " \N{GRINNING FACE}",
     )
 
 
-def duplicated_event(after: int = 3) -> Play:
+INDEXES = {
+    "openai-chat": (b'"tool_calls":[{', b'"index":0,'),
+    "openai-responses": (b"", b'"output_index":1,'),
+    "anthropic": (b"", b'"index":1,'),
+}
+"""What stands before the index of the block in a frame of the call's arguments, and that index. Gemini's parts have none."""
+
+
+def wrong_index(index: bytes = b"") -> Play:
+    """The last piece of a call's arguments is for a block that is not there (`index`), or for none. Where nothing has an index, as in a
+    whole reply, it is good."""
+
+    def play(call: Call) -> Script:
+        good = render(calling(call), call)
+        if not good.stream:
+            return whole(good.body)
+        last = max(number for number, event in enumerate(good.events) if isinstance(event, PartDelta))
+        spoilt = [spoil(frame, call.dialect.NAME, index) for frame in good.frames[last]]
+        return stream(sent([frame for frames in (*good.frames[:last], spoilt, *good.frames[last + 1 :]) for frame in frames]))
+
+    return play
+
+
+def spoil(frame: bytes, dialect: str, index: bytes) -> bytes:
+    before, right = INDEXES.get(dialect, (b"", b""))
+    wrong = right.partition(b":")[0] + b":" + index + b"," if index else b""
+    return frame.replace(before + right, before + wrong) if right else frame
+
+
+def calling(call: Call) -> list[Event]:
+    """A text and a call behind it, whose arguments come in two pieces."""
+    start, *said, finish, usage, done = words(call, *TEXT[:SAID], reason="tool_calls")
+    function = PartStart(0, 1, "tool_call", "call_1", "weather", "function")
+    return [start, *said, function, PartDelta(0, 1, '{"city":'), PartDelta(0, 1, '"Oslo"}'), PartEnd(0, 1), finish, usage, done]
+
+
+def duplicated_event(after: int | None = None) -> Play:
     """A frame comes twice (a whole reply has none: it is good)."""
-    return broken(lambda frames: sent([*frames[: after + 1], *frames[after:]]), whole)
+    return broken(lambda frames, at: sent([*frames[: at + 1], *frames[at:]]), whole, after=after)
 
 
 def empty_answer() -> Play:
-    """No content and no finish reason, but a proper end."""
+    """No content and no finish reason, but a proper end (in Responses that is a reason: it says that it completed)."""
 
     def play(call: Call) -> Script:
         start, *_, done = words(call)
@@ -185,32 +234,32 @@ def gzip_bomb(size: int = 16 << 20) -> Play:
 # ---- endings
 
 
-def ends_early(after: int = 3, inside: bool = False, then: Script = ()) -> Play:
+def ends_early(after: int | None = None, inside: bool = False, then: Script = ()) -> Play:
     """Only `after` frames, with `inside` half of the next, and then `then`: nothing (HTTP ends as it should), a FIN, an RST or a stall.
 
     A whole reply breaks in the middle of its body.
     """
 
-    def in_stream(frames: list[bytes]) -> Script:
-        fragment = frames[after][: len(frames[after]) // 2] if inside else b""
-        return (*sent([*frames[:after], fragment]), *then)
+    def in_stream(frames: list[bytes], at: int) -> Script:
+        fragment = frames[at][: len(frames[at]) // 2] if inside else b""
+        return (*sent([*frames[:at], fragment]), *then)
 
     def in_whole(body: bytes) -> Script:
         length = len(body) if then else None
         return Head(200, JSON, "length", length), Send(body[: len(body) // 2]), *then
 
-    return broken(in_stream, in_whole)
+    return broken(in_stream, in_whole, after=after)
 
 
 def stays_open() -> Play:
     """Everything is said, but neither the body nor the connection ends."""
-    return broken(lambda frames: (*sent(frames), Stall()), lambda body: (*whole(body), Stall()))
+    return broken(lambda frames, at: (*sent(frames), Stall()), lambda body: (*whole(body), Stall()))
 
 
 def data_after_terminator() -> Play:
     """More frames behind the terminator; behind a whole reply, more bytes than were announced."""
     return broken(
-        lambda frames: sent([*frames, frames[1]]), lambda body: (Head(200, JSON, "length", len(body)), Send(body), Send(b"{}"), Close())
+        lambda frames, at: sent([*frames, frames[1]]), lambda body: (Head(200, JSON, "length", len(body)), Send(body), Send(b"{}"), Close())
     )
 
 
@@ -256,6 +305,8 @@ TABLE: tuple[Fault, ...] = (
     Fault(19, "malformed-event", malformed_event),
     Fault(20, "invalid-utf8", invalid_utf8),
     Fault(20, "split-code-point", split_code_point),
+    Fault(21, "block-index-out-of-order", partial(wrong_index, index=b"7")),
+    Fault(21, "block-index-missing", wrong_index),
     Fault(22, "duplicated-event", duplicated_event),
     Fault(23, "html-200", html),
     Fault(24, "empty-answer", empty_answer),

@@ -19,6 +19,9 @@ drain = 0
 hosts = ["telex.test"]
 body_limit = 1000
 
+[retention]
+resumable = "1h"
+
 [timeouts]
 total = 60
 
@@ -40,6 +43,8 @@ targets = [
 balance = "least-latency"
 retries = 0
 hedge = 1.5
+on_disconnect = "hold"
+hold = 5
 timeouts = { first_content = 5 }
 """
 
@@ -53,6 +58,8 @@ def test_what_is_written_is_read() -> None:
     assert [(target.provider, target.tier, target.whole) for target in fast.targets] == [("here", 2, None), ("ollama", 1, "whole")]
     assert [(target.weight, target.deliveries) for target in fast.targets] == [(1.0, None), (3.0, ("batch",))]
     assert (fast.balance, fast.retries, fast.hedge) == ("least-latency", 0, 1.5)
+    assert (fast.on_disconnect, fast.hold) == ("hold", 5.0)
+    assert (config.retention.resumable, config.retention.max_bytes) == ("1h", "1GB")
     timeouts = config.model_timeouts(fast)
     assert (timeouts.total, timeouts.first_content, timeouts.idle) == (60.0, 5.0, 60.0)
     assert config.model_timeouts(None) == config.timeouts
@@ -117,7 +124,10 @@ WRONG: list[tuple[str, int, str, str]] = [
     (target("provider = 'local', model = 'x'") + "check_context = 'no'", 4, "models.m.check_context", "expected bool"),
     (target("provider = 'opnai', model = 'x'") + "[providers.openai]", 3, "models.m.targets.provider", "did you mean 'openai'?"),
     (target("provider = 'local', model = 'x'") + "retries = 6", 4, "models.m.retries", "5"),
-    (target("provider = 'local', model = 'x'") + "on_disconnect = 'hold'", 4, "models.m.on_disconnect", "hold"),
+    (target("provider = 'local', model = 'x'") + "on_disconnect = 'stay'", 4, "models.m.on_disconnect", "stay"),
+    (target("provider = 'local', model = 'x'") + "hold = 0", 4, "models.m.hold", "0"),
+    ("[retention]\nresumable = '15 minutes'", 2, "retention.resumable", "is not a time as in '15m'"),
+    ("[retention]\nmax_bytes = '1 TB'", 2, "retention.max_bytes", "is not a size as in '1GB'"),
     (target("provider = 'local', model = 'x'") + "timeouts = { total = 0 }", 4, "models.m.timeouts", "total = 0"),
     (target("provider = 'local', model = 'x'") + "timeouts = { never = 1 }", 4, "models.m.timeouts", "never = 1"),
 ]

@@ -53,7 +53,7 @@ async def test_it_ends_once_and_complete(stream: bool) -> None:
             await finished(generation)
             generation.stop()
             assert (generation.ending, generation.failure, generation.committed, ended) == ("complete", None, True, [generation])
-            assert b"Hi" in generation.log.take()
+            assert b"Hi" in generation.join().take()
 
 
 def at_once(generation: Generation) -> None:
@@ -81,7 +81,7 @@ async def test_stopped_it_says_why() -> None:
             [call] = await upstream.until(1)
             generation.stop(Failure("truncated", "It was enough."))
             await finished(generation)
-            assert (generation.ending, generation.log.take()) == ("truncated", DIALECTS["openai-chat"].Encoder().feed(enough())[0])
+            assert (generation.ending, generation.join().take()) == ("truncated", DIALECTS["openai-chat"].Encoder().feed(enough())[0])
             await call.until("left_at")
 
 
@@ -101,7 +101,7 @@ async def test_a_mistake_of_ours_is_an_ending_too(stream: bool, monkeypatch: pyt
             await finished(generation)
             assert generation.failure
             assert (generation.failure.kind, isinstance(generation.bug, RuntimeError)) == ("internal", True)
-            assert b"secret" not in generation.log.take()
+            assert b"secret" not in generation.join().take()
 
 
 @pytest.mark.parametrize("where", ["telex.generation.output.StreamOutput.frame", "telex.metering.meter.Meter.feed"])

@@ -104,17 +104,18 @@ class World:
         assert isinstance(request, Request)
         generation = await self.engine.begin(new_id(), request)
         assert isinstance(generation, Generation)
+        reader = generation.join()
         generation.start()
         patience = coin.choice([0.0, 0.05, 0.5, 5.0]) if coin.random() < 0.4 else 1e6
         read, left = bytearray(), False
         try:
             async with asyncio.timeout(patience):
                 while True:
-                    await generation.log.wait()
-                    if data := generation.log.take():
+                    await reader.wait()
+                    if data := reader.take():
                         read += data
                         await asyncio.sleep(coin.choice([0.0, 0.0, 0.3]))
-                    elif generation.log.closed:
+                    elif reader.over:
                         break
         except TimeoutError:
             left = True

@@ -40,6 +40,7 @@ class Runner:
         self.title = title
         self.generation = generation
         self.text = ""
+        self._reader = generation.join()
         self._frames = sse.Decoder()
         self._decoder = Decoder()
 
@@ -47,13 +48,13 @@ class Runner:
         """Read to the end as the reader of that delivery does."""
         generation = self.generation
         generation.start()
-        while self._take() or not generation.ended:
-            await generation.log.wait()
+        while self._take() or not self._reader.over:
+            await self._reader.wait()
         if generation.failure is not None:
             raise TelexError(f"The {self.title} answer failed: {generation.failure.message}")
 
     def _take(self) -> bytes:
-        data = self.generation.log.take()
+        data = self._reader.take()
         if not self.generation.request.stream:
             events = self._decoder.whole(data) if data else []
         else:

@@ -20,6 +20,7 @@ from telex.core.errors import Failure, TelexError
 from telex.core.events import Event
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
+from telex.generation.log import Reader
 from telex.local.model import Endpoint, LocalModel, State
 
 if TYPE_CHECKING:
@@ -81,9 +82,10 @@ class AsyncClient:
         ask = make_ask(prompt, model, response_format, options, stream=False)
         generation = await self._begin(ask)
         hearing = Hearing(generation, ask.shape, self._place.gateway)
+        reader = generation.join()
         generation.start()
         try:
-            while events := await take(generation):
+            while events := await take(reader):
                 hearing.hear(events)
                 hearing.pending.clear()
         finally:
@@ -144,10 +146,10 @@ class AsyncClient:
         await self.close()
 
 
-async def take(generation: Generation) -> list[Event]:
+async def take(reader: Reader) -> list[Event]:
     """What has come since, as soon as there is something; nothing at the end."""
-    while not (events := generation.log.take_events()) and not generation.ended:
-        await generation.log.wait()
+    while not (events := reader.take_events()) and not reader.over:
+        await reader.wait()
     return events
 
 
@@ -178,11 +180,12 @@ class AsyncStream(Generic[T]):
         self._entered = True
         self._generation = generation = await self._begin(self._ask)
         self._hearing = Hearing(generation, self._ask.shape, self._gateway)
+        self._reader = generation.join()
         generation.start()
         if self._cancelled:  # by another task, before there was anything to stop
             generation.stop()
         try:
-            await generation.opened()
+            await generation.opened(self._reader)
         except BaseException:
             await end(generation)
             raise
@@ -263,8 +266,7 @@ class AsyncStream(Generic[T]):
     async def _fill(self) -> bool:
         """Hear what came next. False at the end."""
         hearing = self._heard
-        assert self._generation is not None
-        events = await take(self._generation)
+        events = await take(self._reader)
         hearing.hear(events)
         return bool(events)
 

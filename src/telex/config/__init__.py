@@ -2,14 +2,16 @@
 
 from telex.config.document import ConfigError, nearest
 from telex.config.load import LOOPBACK, change_server, default_config, load_config, parse_config, read_key
-from telex.config.schema import Config, Model, Provider, Secret, Server, Target, Timeouts, wrong_limit
+from telex.config.schema import Config, Model, OnDisconnect, Provider, Retention, Secret, Server, Target, Timeouts, wrong_limit
 
 __all__ = [
     "LOOPBACK",
     "Config",
     "ConfigError",
     "Model",
+    "OnDisconnect",
     "Provider",
+    "Retention",
     "Secret",
     "Server",
     "Target",

@@ -12,6 +12,7 @@ import msgspec
 
 from telex.config.document import ConfigError, Document, nearest
 from telex.config.schema import Config, Model, Provider, Secret, Server, wrong_limit
+from telex.config.units import bytes_of, seconds_of
 from telex.core.messages import Fields
 from telex.dialects import DIALECTS
 from telex.upstream.address import BadAddress, parse_url
@@ -76,6 +77,11 @@ def check(document: Document, config: Config) -> Config:
     """What types alone can't say."""
     if config.server.host not in LOOPBACK:
         raise document.error(["server", "host"], f"access is open, so the host must be a loopback address and not '{config.server.host}'")
+    for key, read in (("resumable", seconds_of), ("max_bytes", bytes_of)):
+        try:
+            read(getattr(config.retention, key))
+        except ValueError as error:
+            raise document.error(["retention", key], str(error)) from None
     for name, provider in config.providers.items():
         if provider.dialect not in DIALECTS:
             raise document.error(

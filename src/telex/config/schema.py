@@ -15,6 +15,9 @@ from telex.routing.balance import Balance, Candidate
 Seconds = Annotated[float, Meta(gt=0)]
 Tokens = Annotated[int, Meta(ge=1)]
 
+OnDisconnect = Literal["cancel", "hold", "finish"]
+"""What becomes of a generation when its last reader has left: it is stopped, now or in a while if nobody comes back, or it goes on."""
+
 
 class Secret:
     """Something that no log, error or repr may show."""
@@ -46,6 +49,13 @@ class Server(Struct, forbid_unknown_fields=True, frozen=True):
     hosts: list[str] = field(default_factory=list)
     body_limit: Annotated[int, Meta(ge=1)] = 64 << 20
     """Bytes that the body of a request may have."""
+
+
+class Retention(Struct, forbid_unknown_fields=True, frozen=True):
+    """What is kept of generations whose client may come back. `resumable`: how long, behind their end; `max_bytes`: how much of all."""
+
+    resumable: str = "15m"
+    max_bytes: str = "1GB"
 
 
 class Timeouts(Struct, forbid_unknown_fields=True, frozen=True):
@@ -109,13 +119,14 @@ class Model(Struct, forbid_unknown_fields=True):
     """`unsupported`: what a target of another dialect can't be told and an answer can do without is dropped and named, or refused.
     `check_context`: a target whose window a prompt certainly exceeds is not asked. `balance`: the order of the targets of a tier: by their
     weights, the soonest to speak first, or the same for prompts that begin alike. `hedge`: seconds without content after which a
-    second target is asked beside the first."""
+    second target is asked beside the first. `hold`: seconds for `on_disconnect`."""
 
     targets: Annotated[list[Target], Meta(min_length=1)]
     balance: Balance = "weighted"
     retries: Annotated[int, Meta(ge=0, le=5)] = 1
     hedge: Seconds | None = None
-    on_disconnect: Literal["cancel"] = "cancel"
+    on_disconnect: OnDisconnect = "cancel"
+    hold: Seconds = 20.0
     unsupported: Literal["drop", "refuse"] = "drop"
     check_context: bool = True
     timeouts: dict[str, float] = field(default_factory=dict)
@@ -123,6 +134,7 @@ class Model(Struct, forbid_unknown_fields=True):
 
 class Config(Struct, forbid_unknown_fields=True):
     server: Server = field(default_factory=Server)
+    retention: Retention = field(default_factory=Retention)
     timeouts: Timeouts = field(default_factory=Timeouts)
     providers: dict[str, Provider] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)

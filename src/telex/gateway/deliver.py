@@ -1,6 +1,6 @@
 """A generation to the client that waits for it: frames as they come, or one body at the end.
 
-Both listen for the client at the same time: one that leaves stops its generation, in every phase.
+Both listen for the client at the same time: it may leave in every phase, and what becomes of its generation was said at the start.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from telex.dialects.framing import FRAMINGS
 from telex.gateway.asgi import Headers, Receive, Send, identify, respond, respond_error
 from telex.generation.generation import Generation
+from telex.generation.log import Reader
 
 DROPPED_LIMIT = 1000
 """Characters of the header that names what was dropped; what goes beyond it is counted."""
@@ -27,52 +28,60 @@ STREAM_HEADERS: Headers = [
 
 async def deliver(generation: Generation, receive: Receive, send: Send) -> None:
     """Run `generation` for this client."""
-    async with running(generation, receive):
+    reader = generation.join()
+    generation.start()
+    async with attending(generation, reader, receive):
         if generation.request.stream:
-            await deliver_stream(generation, send)
+            await deliver_stream(generation, reader, send)
         else:
-            await deliver_whole(generation, send)
+            await deliver_whole(generation, reader, send)
 
 
 @asynccontextmanager
-async def running(generation: Generation, receive: Receive) -> AsyncIterator[None]:
-    """The generation runs inside, and stops when the client leaves or when we do."""
+async def attending(generation: Generation, reader: Reader, receive: Receive) -> AsyncIterator[None]:
+    """Inside, `reader` is there until the client leaves."""
 
     async def listen() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        generation.stop()
+        generation.leave(reader)
 
-    generation.start()
     listener = asyncio.create_task(listen())
     try:
         yield
     finally:
         listener.cancel()
-        generation.stop()
-        await generation.finished()
+        generation.leave(reader)
 
 
-async def deliver_stream(generation: Generation, send: Send) -> None:
+async def deliver_stream(generation: Generation, reader: Reader, send: Send) -> None:
     """Headers go out at the first content or at the gate. Until then a failure is a status, behind them an error in the stream."""
     try:
         async with asyncio.timeout(generation.timeouts.gate):
-            await generation.opened()
+            await generation.opened(reader)
     except TimeoutError:
         pass
-    headers, framing = head(generation), FRAMINGS[generation.request.framing]()
-    if generation.failure is not None and not generation.committed:
-        await respond_error(send, generation.dialect, generation.failure, headers, generation.id, framing)
+    if reader.left:
         return
+    if generation.failure is not None and not generation.committed:
+        framing = FRAMINGS[generation.request.framing]()
+        await respond_error(send, generation.dialect, generation.failure, head(generation), generation.id, framing)
+    else:
+        await send_stream(generation, reader, send)
+
+
+async def send_stream(generation: Generation, reader: Reader, send: Send) -> None:
+    """Headers, and then frames as `reader` gets them."""
+    framing = FRAMINGS[generation.request.framing]()
     content_type: Headers = [(b"content-type", framing.content_type)]
-    await send({"type": "http.response.start", "status": 200, "headers": content_type + STREAM_HEADERS + headers})
-    log, alive = generation.log, KeepAlive(generation)
+    await send({"type": "http.response.start", "status": 200, "headers": content_type + STREAM_HEADERS + head(generation)})
+    alive = KeepAlive(reader)
     try:
         while True:
-            await log.wait()
-            if data := log.take():
+            await reader.wait()
+            if data := reader.take():
                 await send({"type": "http.response.body", "body": framing.feed(data), "more_body": True})
-            elif log.closed:
+            elif reader.over:
                 break
             elif alive.due():
                 await send({"type": "http.response.body", "body": framing.keep_alive(generation.dialect.KEEP_ALIVE), "more_body": True})
@@ -81,13 +90,18 @@ async def deliver_stream(generation: Generation, send: Send) -> None:
     await send({"type": "http.response.body", "body": framing.end()})
 
 
-async def deliver_whole(generation: Generation, send: Send) -> None:
-    await generation.finished()
+async def deliver_whole(generation: Generation, reader: Reader, send: Send) -> None:
+    body = b""
+    while not reader.over:
+        await reader.wait()
+        body += reader.take()
+    if reader.left:
+        return
     headers = head(generation)
     if generation.failure is not None:
         await respond_error(send, generation.dialect, generation.failure, headers, generation.id)
     else:
-        await respond(send, 200, generation.log.take(), [*headers, (b"server-timing", server_timing(generation))])
+        await respond(send, 200, body, [*headers, (b"server-timing", server_timing(generation))])
 
 
 def head(generation: Generation) -> Headers:
@@ -114,10 +128,11 @@ class KeepAlive:
     LOOKS = 3
     """How often, in the seconds that silence may last."""
 
-    def __init__(self, generation: Generation) -> None:
+    def __init__(self, reader: Reader) -> None:
         self._loop = asyncio.get_running_loop()
-        self._log = generation.log
-        self._seen = self._quiet = 0
+        self._reader = reader
+        self._seen = reader.position
+        self._quiet = 0
         self._due = False
         self._arm()
 
@@ -125,12 +140,12 @@ class KeepAlive:
         self._timer = self._loop.call_later(KEEP_ALIVE_SECONDS / self.LOOKS, self._look)
 
     def _look(self) -> None:
-        self._quiet = self._quiet + 1 if self._log.frames == self._seen else 0
-        self._seen = self._log.frames
+        self._quiet = self._quiet + 1 if self._reader.position == self._seen else 0
+        self._seen = self._reader.position
         if self._quiet >= self.LOOKS:
             self._quiet = 0
             self._due = True
-            self._log.wake()
+            self._reader.wake()
         self._arm()
 
     def due(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from telex.config import Timeouts
@@ -11,7 +10,7 @@ from telex.core import sse
 from telex.core.errors import Failure
 from telex.core.events import Event
 from telex.dialects import Dialect, StreamDecoder
-from telex.generation.log import HIGH_WATER, Heard, Log
+from telex.generation.log import HIGH_WATER, REPLY_LIMIT, Entries, Log
 from telex.generation.output import Output
 from telex.metering.meter import Meter
 from telex.upstream.connection import Channel
@@ -19,9 +18,6 @@ from telex.upstream.timers import Loop, Promise, Timer
 
 ERROR_LIMIT = 64 << 10
 """Bytes of an error's body that are read."""
-
-REPLY_LIMIT = 64 << 20
-"""Bytes that a reply may have which is kept until it is whole."""
 
 HELD_LIMIT = 1 << 20
 """Bytes of frames without content that are held back before the first content."""
@@ -82,6 +78,8 @@ class Attempt:
         held, self._held = self._held, None
         self._passing = self.output.follows
         self._write(held or ())
+        if self._log.drained == self._resume and not self._log.append(()):
+            self._resume()  # it waited for the commit, not for a reader
 
     def abort(self) -> None:
         if self._log.drained == self._resume:
@@ -202,6 +200,8 @@ class Attempt:
             if first:  # whatever else this read holds: what was said counts
                 self.verdict.set_result(None)
         self._write(out)
+        if self._over:  # the log is full
+            return
         if self.output.kept > REPLY_LIMIT:
             self._fail(too_long())
         elif decoder.ended:
@@ -216,7 +216,7 @@ class Attempt:
         else:
             self._succeed()
 
-    def _write(self, frames: Sequence[bytes] | Sequence[Heard]) -> None:
+    def _write(self, frames: Entries) -> None:
         if self._held is not None:
             self._held += frames
             self._size += sum(map(len, frames))
@@ -229,7 +229,9 @@ class Attempt:
             self._pause()
 
     def _pause(self) -> None:
-        if self._connection is not None and not self._over:
+        if self._log.full is not None:
+            self._fail(self._log.full)
+        elif self._connection is not None and not self._over:
             self._log.drained = self._resume
             self._connection.pause()
 
@@ -262,6 +264,8 @@ class Attempt:
             self._succeed()
 
     def _succeed(self) -> None:
+        if self._over:  # the log is full
+            return
         self._over = True
         if not self.verdict.done():
             self.verdict.set_result(None)

@@ -15,6 +15,7 @@ from telex.core.messages import Request
 from telex.generation.attempt import Attempt
 from telex.generation.backend import LIST_SECONDS, Backend
 from telex.generation.catalog import Catalog, Route
+from telex.generation.log import Log
 from telex.generation.run import CANCELLED, Run, Try
 from telex.generation.traffic import Traffic
 from telex.local.errors import LocalModelError
@@ -51,7 +52,8 @@ class BlockingGeneration(Run):
         on_end: Callable[[BlockingGeneration], None],
     ) -> None:
         self._timers = Timers()
-        super().__init__(id, request, route, backends, traffic, self._timers, on_end)
+        super().__init__(id, request, route, backends, traffic, self._timers, Log(), on_end)
+        self._reader = self.log.reader()
         self._transport = transport
         self._local = local
         self._stopping = threading.Event()
@@ -71,7 +73,7 @@ class BlockingGeneration(Run):
         """What has come since, as soon as there is something; nothing at the end."""
         with self._pulling():
             self._excuse()
-            while not (events := self.log.take_events()) and not self.ended:
+            while not (events := self._reader.take_events()) and not self.ended:
                 self._pull()
             if not events:
                 self._release()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from telex.config import Config, Target, Timeouts, nearest
+from telex.config import Config, OnDisconnect, Target, Timeouts, nearest
 from telex.core.errors import Failure
 from telex.generation.backend import EMBEDDED, Backend
 from telex.local.model import LocalModel
@@ -34,6 +34,8 @@ class Route(Struct, frozen=True):
     hedge: float | None = None
     strict: bool = False
     check_context: bool = True
+    on_disconnect: OnDisconnect = "cancel"
+    hold: float = 20.0
     headers: dict[str, str] = {}
     hasty: frozenset[str] = frozenset()
 
@@ -66,7 +68,18 @@ class Catalog:
         if (model := self._config.models.get(name)) is not None:
             timeouts, strict = self._config.model_timeouts(model), model.unsupported == "refuse"
             targets = tuple(sorted(model.targets, key=lambda target: target.tier))
-            return Route(name, targets, timeouts, model.balance, model.retries, model.hedge, strict, model.check_context)
+            return Route(
+                name,
+                targets,
+                timeouts,
+                model.balance,
+                model.retries,
+                model.hedge,
+                strict,
+                model.check_context,
+                model.on_disconnect,
+                model.hold,
+            )
         if (backend := self.backends.get(name)) is not None and backend.provider.embedded:
             return self._direct(name, name, EMBEDDED)
         provider, slash, model_name = name.partition("/")

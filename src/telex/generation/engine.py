@@ -6,12 +6,14 @@ import secrets
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from telex.config import Config
+from telex.config import Config, OnDisconnect
+from telex.config.units import bytes_of
 from telex.core.errors import Failure
 from telex.core.messages import Request
 from telex.generation.catalog import Catalog, Route
 from telex.generation.counting import count_tokens
 from telex.generation.generation import Generation, OnEnd
+from telex.generation.log import KeptLog, Log, Room
 from telex.generation.traffic import Traffic
 from telex.local.model import LocalModel
 from telex.tokens.count import Count
@@ -36,6 +38,7 @@ class Engine:
         self.local = local or LocalModel()
         self.catalog = Catalog(config, self.pool, self.local)
         self.traffic = Traffic()
+        self.room = Room(bytes_of(config.retention.max_bytes))
 
     @property
     def has_local(self) -> bool:
@@ -49,15 +52,20 @@ class Engine:
         self.pool.close()
         await self.local.stop()
 
-    async def begin(self, id: str, request: Request, limits: Mapping[str, float] = NO_LIMITS) -> Generation | Failure:
+    async def begin(
+        self, id: str, request: Request, limits: Mapping[str, float] = NO_LIMITS, on_disconnect: OnDisconnect | None = None
+    ) -> Generation | Failure:
         """A generation that is ready to `start`, or why there can be none. `id`: from `new_id`. `limits`: time limits, in seconds by their
-        names, which hold where they are shorter than the model's own."""
+        names, which hold where they are shorter than the model's own. `on_disconnect`: instead of the model's."""
         route = await self.catalog.find(request.model)
-        return route if isinstance(route, Failure) else self.run(id, request, route.within(limits))
+        if isinstance(route, Failure):
+            return route
+        return self.run(id, request, route.within(limits), on_disconnect or route.on_disconnect)
 
-    def run(self, id: str, request: Request, route: Route) -> Generation:
-        """A generation over the targets of `route`, ready to `start`."""
-        return Generation(id, request, route, self.catalog.backends, self.traffic, self.pool, self._on_end)
+    def run(self, id: str, request: Request, route: Route, on_disconnect: OnDisconnect = "cancel") -> Generation:
+        """A generation over the targets of `route`, ready to `start`. Unless leaving cancels it, what it says is kept."""
+        log = Log() if on_disconnect == "cancel" else KeptLog(self.room)
+        return Generation(id, request, route, self.catalog.backends, self.traffic, self.pool, log, on_disconnect, self._on_end)
 
     async def count(self, request: Request) -> Count | Failure:
         """How many tokens the prompt of `request` has for its model."""

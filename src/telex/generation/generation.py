@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from telex.config import OnDisconnect
 from telex.core.errors import Failure
 from telex.core.messages import Request
 from telex.dialects.translate import Outgoing
 from telex.generation.attempt import Attempt
 from telex.generation.backend import Backend
 from telex.generation.catalog import Route
+from telex.generation.log import KeptLog, Log, Reader
 from telex.generation.run import CANCELLED, Run, Try
 from telex.generation.traffic import Traffic
 from telex.routing import policy
@@ -25,7 +27,7 @@ OnEnd = Callable[["Generation"], None]
 
 
 class Generation(Run):
-    """Runs once, from `start`, in a task of its own."""
+    """Runs once, from `start`, in a task of its own. `on_disconnect`: what becomes of it when its last reader has left."""
 
     def __init__(
         self,
@@ -35,10 +37,14 @@ class Generation(Run):
         backends: dict[str, Backend],
         traffic: Traffic,
         pool: Connections,
+        log: Log,
+        on_disconnect: OnDisconnect,
         on_end: OnEnd,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        super().__init__(id, request, route, backends, traffic, self._loop, on_end)
+        super().__init__(id, request, route, backends, traffic, self._loop, log, on_end)
+        self.on_disconnect = on_disconnect
+        self._leaving: asyncio.TimerHandle | None = None  # nobody reads, and it waits whether somebody comes back
         self._pool = pool
         self._running: dict[int, tuple[Try, asyncio.Task[Failure | None]]] = {}
         self._waiter = self._loop.create_future()
@@ -52,14 +58,36 @@ class Generation(Run):
 
     def stop(self, failure: Failure = CANCELLED) -> None:
         """End it now, unless it has ended: the provider's connection is closed, `failure` says why."""
+        if self._leaving is not None:
+            self._leaving.cancel()
         if self._task is not None and not self._task.done():
             self._stopped = failure
             self._task.cancel()
 
-    async def opened(self) -> None:
-        """Return at the first content, or at the end if that comes first."""
-        while not self.committed and not self.ended:
-            await self.log.wait()
+    def join(self, after: int | None = None) -> Reader:
+        """One who reads from now on: the first; or, of a log that is kept, one who has so many frames already."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        if after is None:
+            return self.log.reader()
+        assert isinstance(self.log, KeptLog)
+        return self.log.reader(after)
+
+    def leave(self, reader: Reader) -> None:
+        """`reader` has gone."""
+        reader.leave()
+        if self.ended or self.log.readers or self._leaving is not None:
+            return
+        if self.on_disconnect == "cancel":
+            self.stop()
+        elif self.on_disconnect == "hold":
+            self._leaving = self._loop.call_later(self.route.hold, self.stop)
+
+    async def opened(self, reader: Reader) -> None:
+        """Return at the first content, or when there is nothing for `reader` any more."""
+        while not self.committed and not self.ended and not reader.left:
+            await reader.wait()
 
     async def finished(self) -> None:
         """Return at the end."""

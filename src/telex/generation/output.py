@@ -12,7 +12,7 @@ from telex.core.events import Done, Event, Extra, PartDelta, Progress, Start
 from telex.core.fold import Folder
 from telex.core.messages import Reply, Usage
 from telex.dialects import Dialect
-from telex.generation.log import Heard
+from telex.generation.log import Entries, Heard
 
 ABOUT_REPLY = frozenset({Start, Extra, Usage, Progress})
 """Events of frames that may hold nothing for a reader who did not ask."""
@@ -29,10 +29,10 @@ class Output(Protocol):
     def follows(self) -> bool: ...
     @property
     def kept(self) -> int: ...
-    def frame(self, raw: bytes, events: list[Event]) -> list[bytes] | list[Heard]: ...
-    def glance(self, raw: bytes, event: PartDelta) -> list[bytes] | list[Heard]: ...
-    def body(self, raw: bytes, events: list[Event]) -> list[bytes] | list[Heard]: ...
-    def fail(self, failure: Failure) -> list[bytes] | list[Heard]: ...
+    def frame(self, raw: bytes, events: list[Event]) -> Entries: ...
+    def glance(self, raw: bytes, event: PartDelta) -> Entries: ...
+    def body(self, raw: bytes, events: list[Event]) -> Entries: ...
+    def fail(self, failure: Failure) -> Entries: ...
 
 
 class StreamOutput:
@@ -126,21 +126,21 @@ class KeptOutput:
     def kept(self) -> int:
         return self._output.kept
 
-    def frame(self, raw: bytes, events: list[Event]) -> list[bytes] | list[Heard]:
+    def frame(self, raw: bytes, events: list[Event]) -> Entries:
         for event in events:
             self._folder.feed(event)
         return self._output.frame(raw, events)
 
-    def glance(self, raw: bytes, event: PartDelta) -> list[bytes] | list[Heard]:
+    def glance(self, raw: bytes, event: PartDelta) -> Entries:
         self._folder.feed(event)
         return self._output.glance(raw, event)
 
-    def body(self, raw: bytes, events: list[Event]) -> list[bytes] | list[Heard]:
+    def body(self, raw: bytes, events: list[Event]) -> Entries:
         for event in events:
             self._folder.feed(event)
         return self._output.body(raw, events)
 
-    def fail(self, failure: Failure) -> list[bytes] | list[Heard]:
+    def fail(self, failure: Failure) -> Entries:
         return self._output.fail(failure)
 
     def reply(self) -> Reply:

@@ -59,9 +59,9 @@ class Try:
 
 
 class Run:
-    """`log` has what the reader gets; `failure` says, once `ended`, why it was not complete.
+    """`log` has what its readers get; `failure` says, once `ended`, why it was not complete.
 
-    `committed`: the first content is there, so the reader's headers may say 200. `dropped`: fields of the request that the target which
+    `committed`: the first content is there, so a reader's headers may say 200. `dropped`: fields of the request that the target which
     answers is not told. `headers`: of the answer that was committed. `keep`: its `reply` will be asked for.
     """
 
@@ -73,11 +73,12 @@ class Run:
         backends: dict[str, Backend],
         traffic: Traffic,
         loop: Loop,
+        log: Log,
         on_end: Callable[[Any], None],
     ) -> None:
         self.id = id
         self.request = request
-        self.log = Log()
+        self.log = log
         self.committed = False
         self.failure: Failure | None = None
         self.tried: list[Tried] = []

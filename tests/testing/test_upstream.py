@@ -12,7 +12,7 @@ from telex.core.events import Done, Event, PartEnd, PartStart, Start
 from telex.core.fold import fold
 from telex.core.messages import Choice, Finish, Part, Reply, Usage
 from telex.dialects import openai_chat
-from telex.testing import Call, Head, Play, Refuse, Script, ScriptedUpstream, Send, Stall, Wait, perform, reply, say, status
+from telex.testing import Call, Head, Play, Refuse, Script, ScriptedUpstream, Send, Stall, Until, Wait, perform, reply, say, status
 
 from .client import PATH, RawClient, play
 
@@ -24,6 +24,17 @@ def decoded(body: bytes) -> Reply:
     decoder, frames = openai_chat.Decoder(), sse.Decoder()
     events = [event for frame in frames.feed(body) for event in decoder.feed(frame)]
     return fold([*events, *decoder.end()])
+
+
+def test_a_script_waits_until_it_may_go_on() -> None:
+    gate = threading.Event()
+    with ScriptedUpstream((Head(200), Send(b"one"), Until(gate.is_set), Send(b"two"))) as upstream, RawClient(upstream.port) as client:
+        client.ask()
+        [call] = upstream.wait_for(1)
+        call.wait("first_byte")
+        assert call.finished is None
+        gate.set()
+        assert client.answer().body == b"onetwo"
 
 
 def test_several_requests_use_one_connection() -> None:

@@ -21,7 +21,7 @@ From a shell, `python -m telex.testing --port 9009 --gap 0.02` answers anything 
 - `ScriptedUpstream(counting=tokens(42))`: what a provider counts when it is asked for nothing else; any other play too.
 - `recording("reply.sse", timing=True, speed=2)`: a recorded file, byte for byte. `cut(play, 700, (Reset(),))`: any play, cut anywhere.
 - `FAULTS["row15-reset-mid-stream"](after=2)`: the faults that an upstream can cause, by row and name.
-- a tuple of steps (`Head Send Wait At Stall Pour Beat Close Reset`, or `Refuse` or `Hang` alone): see `telex.testing.script`.
+- a tuple of steps (`Head Send Wait At Until Stall Pour Beat Close Reset`, or `Refuse` or `Hang` alone): see `telex.testing.script`.
 - a function from the `Call` to any of these.
 
 **What it saw.** `upstream.calls` are `Call`s: the request, and when it came, was answered and was left, as `time.monotonic()`. A client
@@ -47,6 +47,7 @@ from telex.testing.script import (
     Send,
     Stall,
     Step,
+    Until,
     Wait,
     cut,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "Stall",
     "Step",
     "Timing",
+    "Until",
     "Wait",
     "cut",
     "perform",

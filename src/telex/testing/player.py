@@ -8,10 +8,14 @@ from http import HTTPStatus
 from typing import Protocol
 
 from telex.testing.call import Call
-from telex.testing.script import At, Beat, Close, Framing, Head, Pour, Reset, Script, Send, Stall, Step, Wait, size
+from telex.testing.script import At, Beat, Close, Framing, Head, Pour, Reset, Script, Send, Stall, Step, Until, Wait, size
 
 BLOCK = 64 << 10
 """Bytes that are given to the socket at once: so exact is `Call.bytes_sent` while a client does not read."""
+
+
+LOOK_SECONDS = 0.002
+"""Between two looks whether a script may go on."""
 
 
 class Wire(Protocol):
@@ -63,6 +67,9 @@ class Player:
                 while True:
                     await self._body(step.data)
                     await asyncio.sleep(step.gap)
+            case Until():
+                while not step.ready():
+                    await asyncio.sleep(LOOK_SECONDS)
             case Stall():
                 await asyncio.Event().wait()
             case _:

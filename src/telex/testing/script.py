@@ -49,6 +49,12 @@ class At(Struct, frozen=True):
     seconds: float
 
 
+class Until(Struct, frozen=True):
+    """Nothing until `ready()` is true: a test's own condition, such as the `is_set` of a `threading.Event`. It is asked again and again."""
+
+    ready: Callable[[], object]
+
+
 class Stall(Struct, frozen=True):
     """Nothing more until the client leaves; at the end it keeps the connection open and the body unended."""
 
@@ -83,7 +89,7 @@ class Hang(Struct, frozen=True):
     """Connecting to the port never ends: its backlog is full. Played alone, to all."""
 
 
-Step: TypeAlias = Head | Send | Wait | At | Stall | Pour | Beat | Close | Reset | Refuse | Hang
+Step: TypeAlias = Head | Send | Wait | At | Until | Stall | Pour | Beat | Close | Reset | Refuse | Hang
 Script: TypeAlias = tuple[Step, ...]
 Play: TypeAlias = "Script | Callable[[Call], Play]"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telex.core.events import PartDelta
-from telex.generation.log import FRAME_COST, HIGH_WATER, REPLY_LIMIT, Heard, KeptLog, Log, Reader, Room
+from telex.generation.log import FRAME_COST, HIGH_WATER, LOG_COST, REPLY_LIMIT, Heard, KeptLog, Log, Reader, Room
 
 PATIENT = 30.0
 GIB = 1 << 30
@@ -198,13 +198,13 @@ def test_tiny_frames_count_what_they_cost() -> None:
     room = Room(GIB)
     log = KeptLog(room)
     log.append([b"x"] * 1000)
-    assert room.used == 1000 * (1 + FRAME_COST)
+    assert room.used == LOG_COST + 1000 * (1 + FRAME_COST)
     log.forget()
     assert room.used == 0
 
 
 def test_when_all_logs_have_too_much_somebody_may_let_go_of_some() -> None:
-    room = Room(10 * (1000 + FRAME_COST))
+    room = Room(2 * LOG_COST + 10 * (1000 + FRAME_COST))
     old, new = KeptLog(room), KeptLog(room)
     old.append([b"x" * 1000] * 9)
     asked = []
@@ -217,11 +217,11 @@ def test_when_all_logs_have_too_much_somebody_may_let_go_of_some() -> None:
     assert not new.append([b"x" * 1000])
     assert not asked
     assert not new.append([b"x" * 1000])
-    assert (len(asked), room.used, new.full) == (1, 2 * (1000 + FRAME_COST), None)
+    assert (len(asked), room.used, new.full) == (1, LOG_COST + 2 * (1000 + FRAME_COST), None)
 
 
 def test_when_nobody_lets_go_of_any_it_is_full() -> None:
-    room = Room(10 * (1000 + FRAME_COST))
+    room = Room(2 * LOG_COST + 10 * (1000 + FRAME_COST))
     old, new = KeptLog(room), KeptLog(room)
     old.append([b"x" * 1000] * 10)
     assert new.append([b"x" * 1000])
@@ -275,7 +275,7 @@ def test_row41_row43_each_reader_of_a_kept_log_gets_what_is_behind_its_cursor_in
         assert got == written[after : after + len(got)]
         assert reader.position == after + len(got)
         assert reader.left or len(got) == len(written) - after
-    assert room.used == sum(map(len, written)) + FRAME_COST * len(written)
+    assert room.used == LOG_COST + sum(map(len, written)) + FRAME_COST * len(written)
 
 
 @given(STEPS)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from telex.config import Config
+from telex.config import Config, OnDisconnect
 from telex.core import sse
 from telex.core.errors import Failure
 from telex.core.events import Done, Event, PartDelta
@@ -22,6 +22,7 @@ from telex.core.messages import Request
 from telex.dialects import DIALECTS
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
+from telex.generation.log import Reader
 from telex.routing.budget import REQUESTS, Budget
 
 from .simulation import GOOD, NOT_AGAIN, Answer, Call, Net, Provider, generation_number, run_virtually
@@ -34,6 +35,9 @@ PER_SECOND = 0.1
 TOTAL = 30.0
 """Seconds that one generation may take."""
 
+HOLD = 2.0
+"""Seconds for which a client that left is waited for."""
+
 MOODS = {"good": 6.0, "slow": 1.0, "refuses": 1.0, "hangs": 0.5, "silent": 0.5, "broken": 1.5, "limited": 1.0, "refused": 0.3, "cut": 2.0}
 BODIES: dict[str, dict[str, Any]] = {
     "openai-chat": {"messages": [{"role": "user", "content": "?"}]},
@@ -43,12 +47,13 @@ BODIES: dict[str, dict[str, Any]] = {
 
 
 class Seen(NamedTuple):
-    """One client's request: what it got, and whether it left before the end."""
+    """One client's request: what it got, whether it `left` before the end, and whether it was `away` for a while."""
 
     number: int
     generation: Generation
     body: bytes
     left: bool
+    away: bool
 
 
 class World:
@@ -77,6 +82,7 @@ class World:
             "targets": targets,
             "balance": coin.choice(["weighted", "least-latency", "prefix"]),
             "retries": coin.randint(0, 2),
+            "hold": HOLD,
             "timeouts": {"total": TOTAL, "connect": 2.0, "first_byte": 4.0, "first_content": 8.0, "idle": 3.0, "content_idle": 6.0},
             **coin.choice([{}, {"hedge": coin.uniform(0.1, 3)}]),
         }
@@ -102,26 +108,37 @@ class World:
         body = {"model": "m", "stream": stream, **BODIES[dialect]}
         request = DIALECTS[dialect].decode_request(msgspec.json.encode(body))
         assert isinstance(request, Request)
-        generation = await self.engine.begin(new_id(), request)
+        policy: OnDisconnect = coin.choice(["cancel", "hold", "finish"])
+        generation = await self.engine.begin(new_id(), request, on_disconnect=policy)
         assert isinstance(generation, Generation)
         reader = generation.join()
         generation.start()
         patience = coin.choice([0.0, 0.05, 0.5, 5.0]) if coin.random() < 0.4 else 1e6
-        read, left = bytearray(), False
+        read = bytearray()
+        left = await self.read(reader, read, patience, coin)
+        if away := left:
+            generation.leave(reader)
+        while left and policy != "cancel" and coin.random() < 0.8:
+            await asyncio.sleep(coin.choice([0.0, 0.1, HOLD - 0.1, HOLD + 0.1]))
+            reader = generation.join(reader.position)
+            left = await self.read(reader, read, coin.choice([0.05, 0.5, 1e6]), coin)
+            generation.leave(reader)
+        await generation.finished()
+        self.seen.append(Seen(number, generation, bytes(read), left, away))
+
+    async def read(self, reader: Reader, into: bytearray, patience: float, coin: random.Random) -> bool:
+        """All that comes. Whether the client left before the end."""
         try:
             async with asyncio.timeout(patience):
                 while True:
                     await reader.wait()
                     if data := reader.take():
-                        read += data
+                        into += data
                         await asyncio.sleep(coin.choice([0.0, 0.0, 0.3]))
                     elif reader.over:
-                        break
+                        return False
         except TimeoutError:
-            left = True
-            generation.stop()
-            await generation.finished()
-        self.seen.append(Seen(number, generation, bytes(read), left))
+            return True
 
     # what must hold
 
@@ -146,7 +163,7 @@ def check_ending(seen: Seen) -> None:
     generation = seen.generation
     assert generation.ended
     assert (generation.ending == "complete") == (generation.failure is None)
-    assert seen.left or generation.ending != "cancelled", "only who leaves is cancelled"
+    assert seen.away or generation.ending != "cancelled", "only who leaves is cancelled"
     assert generation.meter.timing(0.0).e2e <= TOTAL + 10, "a reader that is slow is waited for, but not for long"
 
 

@@ -59,6 +59,7 @@ class Dialect(Protocol):
       among the messages.
     - `MODELS`: the path of the list of models behind a base URL. `AUTH`: how a key is sent, `bearer` or the name of a header.
     - `KEEP_ALIVE`: what an idle stream can bear. `TERMINATOR`: what ends a stream whose upstream ended it by closing the connection.
+    - `FIRST_NUMBER`: the cursor of who has a stream's first frame and no more: 1 where frames are counted.
     - `REQUEST_ID`: the header in which its SDKs look for the request's id.
     - `COUNT`: how it counts the tokens of a prompt.
     - `DEFAULTS`: fields that it demands and that a request of another dialect may not say.
@@ -84,6 +85,8 @@ class Dialect(Protocol):
     def KEEP_ALIVE(self) -> bytes: ...
     @property
     def TERMINATOR(self) -> bytes: ...
+    @property
+    def FIRST_NUMBER(self) -> int: ...
     @property
     def REQUEST_ID(self) -> str: ...
     @property

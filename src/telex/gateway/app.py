@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,9 +19,12 @@ from telex.dialects import Dialect
 from telex.dialects.framing import FRAMINGS
 from telex.dialects.operation import Operation
 from telex.dialects.paths import find_dialect, find_operation
-from telex.gateway.asgi import Receive, Scope, Send, error_headers, identify, problem, respond, respond_error
-from telex.gateway.deliver import deliver
-from telex.gateway.intake import ClientLeft, check_credentials, check_origin, headers_of, read_body
+from telex.gateway.archive import Archive
+from telex.gateway.asgi import Receive, Scope, Send, error_response, identify, problem, respond, respond_error
+from telex.gateway.deliver import deliver, wants_numbers
+from telex.gateway.generations import ROOT, Generations, problem_response
+from telex.gateway.intake import ClientLeft, check_credentials, check_origin, headers_of, read_body, read_policy
+from telex.gateway.record import log_record, record_of
 from telex.gateway.responses import Held, Responses, input_list
 from telex.gateway.timeouts import read_limits
 from telex.generation.engine import Engine, new_id
@@ -29,18 +33,20 @@ from telex.generation.generation import Generation
 STORED = "openai-responses"
 """The dialect whose replies can be asked for again."""
 
+NO_HEADERS: Mapping[str, str] = {}
+
 API = ("/v1/", "/v1beta/")
 """Where SDKs look: what is not served there is said as their dialect says it."""
 
 
 class Gateway:
-    """`ready` is what `/readyz` answers; `running` holds the generations that clients wait for."""
+    """`ready` is what `/readyz` answers. `end` is to be called with every generation that ended."""
 
     def __init__(self, config: Config, engine: Engine) -> None:
         self.ready = False
-        self.running: set[Generation] = set()
         self._config = config
         self._engine = engine
+        self._archive = Archive(config.retention, engine.room)
         self._responses = Responses()
         self._created = int(time.time())
         self._rest = Starlette(
@@ -52,6 +58,7 @@ class Gateway:
                 Route("/v1/responses/{id}", self._delete_response, methods=["DELETE"]),
                 Route("/v1/responses/{id}/input_items", self._input_items),
                 Route("/v1/responses/{id}/cancel", self._cancel_response, methods=["POST"]),
+                *Generations(self._archive).routes,
                 *(Route(f"{root}models", self._models) for root in API),
                 *(Route(f"{root}models/{{name:path}}", self._model) for root in API),
             ],
@@ -64,7 +71,10 @@ class Gateway:
         path, query, headers = scope["path"], scope["query_string"].decode("latin-1"), headers_of(scope)
         found = find_operation(path, query)
         dialect = found[0] if found else find_dialect(path, query, headers)
-        if (failure := check_origin(scope, self._config.server) or check_credentials(headers, query)) is not None:
+        failure = check_origin(scope, self._config.server) or check_credentials(headers, query)
+        if failure is not None and is_own(path):
+            await problem_response(failure.http_status, failure.message)(scope, receive, send)
+        elif failure is not None:
             await respond_error(send, dialect, failure, [], new_id())
         elif found is not None and found[1].kind == "count":
             await self._count(dialect, found[1], scope, receive, send)
@@ -86,13 +96,24 @@ class Gateway:
         if isinstance(generation, Failure):
             await respond_error(send, dialect, generation, headers, id, framing)
             return
-        self.running.add(generation)
+        self._archive.add(generation)
         generation.keep = dialect.NAME == STORED
+        await deliver(generation, receive, send, wants_numbers(headers_of(scope)))
+
+    @property
+    def running(self) -> list[Generation]:
+        """Those that have not ended, also those that nobody waits for."""
+        return self._archive.running
+
+    def end(self, generation: Generation) -> None:
+        """A line in the log, and what others may come back to."""
         try:
-            await deliver(generation, receive, send)
-        finally:
-            self.running.discard(generation)
             self._hold(generation)
+        except Exception as bug:  # the answer stands
+            generation.bug = bug
+        record = record_of(generation)
+        log_record(record, generation.bug)
+        self._archive.end(generation, record)
 
     def _hold(self, generation: Generation) -> None:
         """Keep a response that others may go on from."""
@@ -102,11 +123,14 @@ class Gateway:
             self._responses.hold(generation.request.body, response, native=reply.dialect == STORED)
 
     async def _accept(self, id: str, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Generation | Failure:
-        limits = read_limits(headers_of(scope))
+        headers = headers_of(scope)
+        limits, policy = read_limits(headers), read_policy(headers)
         if isinstance(limits, Failure):
             return limits
+        if isinstance(policy, Failure):
+            return policy
         request = await self._read(dialect, operation, scope, receive)
-        return await self._engine.begin(id, request, limits) if isinstance(request, Request) else request
+        return await self._engine.begin(id, request, limits, policy) if isinstance(request, Request) else request
 
     async def _read(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Request | Failure:
         body = await read_body(scope, receive, self._config.server.body_limit)
@@ -160,19 +184,19 @@ class Gateway:
             return held
         page = input_list(held, request.path_params["id"], dict(request.query_params))
         if isinstance(page, Failure):
-            return error_response(dialect_of(request), page)
+            return refuse(request, page)
         return Response(json.encode(page), media_type="application/json")
 
     async def _cancel_response(self, request: HttpRequest) -> Response:
         """Those that are held here have ended."""
         held = self._find(request)
         over = Failure("bad_request", "Only a response with 'background' can be cancelled.", code="invalid_value")
-        return error_response(dialect_of(request), over) if isinstance(held, Held) else held
+        return refuse(request, over) if isinstance(held, Held) else held
 
     def _find(self, request: HttpRequest) -> Held | Response:
         id = request.path_params["id"]
         unknown = Failure("not_found", f"There is no response '{id}' here.", "id", code="not_found")
-        return self._responses.find(id) or error_response(dialect_of(request), unknown)
+        return self._responses.find(id) or refuse(request, unknown)
 
     async def _models(self, request: HttpRequest) -> Response:
         names = await self._engine.catalog.names()
@@ -182,7 +206,7 @@ class Gateway:
         name, dialect = request.path_params["name"], dialect_of(request)
         route = await self._engine.catalog.find(name)
         if isinstance(route, Failure):
-            return error_response(dialect, route)
+            return refuse(request, route)
         owner = dict(await self._engine.catalog.names()).get(name, route.targets[0].provider)
         return Response(dialect.encode_model(name, owner, self._created), media_type="application/json")
 
@@ -190,11 +214,11 @@ class Gateway:
         """Paths and methods that are not served: in the dialect where SDKs look, else as problem details."""
         assert isinstance(error, HTTPException)
         path, method = request.scope["path"], request.method
-        if path.startswith(API):
+        if path.startswith(API) and not is_own(path):
             unknown = Failure("not_found", f"There is no {method} {path} here.", code="unknown_path")
             verb = ":" in path.rpartition("/")[2]  # of Gemini, which is no method of the model before it
             failure = not_allowed(method, "GET") if error.status_code == 405 and not verb else unknown
-            return error_response(dialect_of(request), failure, dict(error.headers or {}))
+            return refuse(request, failure, error.headers or NO_HEADERS)
         body = problem(error.status_code, error.detail, f"{method} {path}")
         return Response(body, error.status_code, error.headers, "application/problem+json")
 
@@ -204,9 +228,14 @@ def dialect_of(request: HttpRequest) -> Dialect:
     return dialect
 
 
-def error_response(dialect: Dialect, failure: Failure, headers: dict[str, str] | None = None) -> Response:
-    more = {k.decode(): v.decode() for k, v in error_headers(failure)}
-    return Response(dialect.encode_error(failure, new_id()), dialect.status_of(failure), {**more, **(headers or {})}, "application/json")
+def is_own(path: str) -> bool:
+    """Whether a path is Telex's own and no dialect's."""
+    return path == ROOT or path.startswith(f"{ROOT}/")
+
+
+def refuse(request: HttpRequest, failure: Failure, headers: Mapping[str, str] = NO_HEADERS) -> Response:
+    """In the words of the client's dialect."""
+    return error_response(dialect_of(request), failure, dict(headers), new_id())
 
 
 def not_allowed(method: str, instead: str) -> Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from telex.core import json
@@ -11,7 +12,19 @@ from telex.core.errors import Failure
 from telex.dialects import Dialect
 from telex.dialects.framing import Framing
 
-__all__ = ["Headers", "Receive", "Scope", "Send", "error_headers", "header", "identify", "problem", "respond", "respond_error"]
+__all__ = [
+    "Headers",
+    "Receive",
+    "Scope",
+    "Send",
+    "error_headers",
+    "error_response",
+    "header",
+    "identify",
+    "problem",
+    "respond",
+    "respond_error",
+]
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -35,6 +48,12 @@ async def respond_error(
 ) -> None:
     body = dialect.encode_error(failure, id)
     await respond(send, dialect.status_of(failure), framing.error(body) if framing else body, [*headers, *error_headers(failure)])
+
+
+def error_response(dialect: Dialect, failure: Failure, headers: dict[str, str], id: str) -> Response:
+    """The same for Starlette."""
+    more = {name.decode(): value.decode() for name, value in error_headers(failure)}
+    return Response(dialect.encode_error(failure, id), dialect.status_of(failure), {**more, **headers}, "application/json")
 
 
 def identify(dialect: Dialect, id: str) -> Headers:

@@ -6,7 +6,7 @@ Both listen for the client at the same time: it may leave in every phase, and wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from telex.dialects.framing import FRAMINGS
@@ -26,13 +26,17 @@ STREAM_HEADERS: Headers = [
 ]
 
 
-async def deliver(generation: Generation, receive: Receive, send: Send) -> None:
+EVENT_IDS = "telex-event-ids"
+"""The header of clients that want the cursor as the id of each event; the SDKs of OpenAI and Google break on ids."""
+
+
+async def deliver(generation: Generation, receive: Receive, send: Send, numbered: bool = False) -> None:
     """Run `generation` for this client."""
     reader = generation.join()
     generation.start()
     async with attending(generation, reader, receive):
         if generation.request.stream:
-            await deliver_stream(generation, reader, send)
+            await deliver_stream(generation, reader, send, numbered)
         else:
             await deliver_whole(generation, reader, send)
 
@@ -54,7 +58,7 @@ async def attending(generation: Generation, reader: Reader, receive: Receive) ->
         generation.leave(reader)
 
 
-async def deliver_stream(generation: Generation, reader: Reader, send: Send) -> None:
+async def deliver_stream(generation: Generation, reader: Reader, send: Send, numbered: bool) -> None:
     """Headers go out at the first content or at the gate. Until then a failure is a status, behind them an error in the stream."""
     try:
         async with asyncio.timeout(generation.timeouts.gate):
@@ -67,19 +71,20 @@ async def deliver_stream(generation: Generation, reader: Reader, send: Send) -> 
         framing = FRAMINGS[generation.request.framing]()
         await respond_error(send, generation.dialect, generation.failure, head(generation), generation.id, framing)
     else:
-        await send_stream(generation, reader, send)
+        await send_stream(generation, reader, send, numbered)
 
 
-async def send_stream(generation: Generation, reader: Reader, send: Send) -> None:
-    """Headers, and then frames as `reader` gets them."""
+async def send_stream(generation: Generation, reader: Reader, send: Send, numbered: bool) -> None:
+    """Headers, and then frames as `reader` gets them. `numbered`: with ids, where the framing has a place for them."""
     framing = FRAMINGS[generation.request.framing]()
+    take = Numbering(reader, generation.dialect.FIRST_NUMBER).take if numbered and generation.request.framing == "sse" else reader.take
     content_type: Headers = [(b"content-type", framing.content_type)]
     await send({"type": "http.response.start", "status": 200, "headers": content_type + STREAM_HEADERS + head(generation)})
     alive = KeepAlive(reader)
     try:
         while True:
             await reader.wait()
-            if data := reader.take():
+            if data := take():
                 await send({"type": "http.response.body", "body": framing.feed(data), "more_body": True})
             elif reader.over:
                 break
@@ -120,6 +125,24 @@ def server_timing(generation: Generation) -> bytes:
     timing = generation.meter.timing(0.0)
     parts = (("connect", timing.connect), ("ttft", timing.ttft), ("total", timing.e2e))
     return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts if seconds is not None).encode()
+
+
+def wants_numbers(headers: Mapping[str, str]) -> bool:
+    """`headers`: by their lower-case names."""
+    return headers.get(EVENT_IDS, "").strip().lower() == "true"
+
+
+class Numbering:
+    """Gives each frame its cursor as its id: where a reader stands that has it and no more."""
+
+    def __init__(self, reader: Reader, first: int) -> None:
+        self._reader = reader
+        self._first = first
+
+    def take(self) -> bytes:
+        frames = self._reader.take_frames()
+        number = self._reader.position - len(frames) + self._first
+        return b"".join(b"id: %d\n%b" % (number + place, frame) for place, frame in enumerate(frames))
 
 
 class KeepAlive:

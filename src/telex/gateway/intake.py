@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
-from telex.config import LOOPBACK, Server
+from telex.config import LOOPBACK, OnDisconnect, Server
 from telex.core.errors import Failure
 from telex.gateway.asgi import Receive, Scope, header
 
 BODY_SECONDS = 60.0
 """Seconds in which the body of a request must be here."""
 
+
+ON_DISCONNECT = "Telex-On-Disconnect"
+"""The header of a request that says it instead of the model's configuration."""
 
 KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
 """Headers besides Authorization in which SDKs send a key."""
@@ -59,6 +63,15 @@ def check_credentials(headers: Mapping[str, str], query: str) -> Failure | None:
         message = f"The request brings different credentials: send one, in Authorization, {', '.join(KEY_HEADERS)} or ?key=."
         return Failure("bad_request", message, code="conflicting_credentials")
     return None
+
+
+def read_policy(headers: Mapping[str, str]) -> OnDisconnect | Failure | None:
+    """What shall become of a generation whose client leaves; None if the client does not say."""
+    value = headers.get(ON_DISCONNECT.lower())
+    if value is None or value in get_args(OnDisconnect):
+        return cast("OnDisconnect | None", value)
+    known = ", ".join(get_args(OnDisconnect))
+    return Failure("bad_request", f"Invalid '{ON_DISCONNECT}': expected one of {known}.", ON_DISCONNECT, code="invalid_value")
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | Failure:

@@ -1,36 +1,55 @@
-"""The one line that a generation leaves in the log: fields from this list, never what was said."""
+"""What is known of a generation beside what was said: its record for who asks, and the one line that it leaves in the log."""
 
 from __future__ import annotations
 
+from msgspec.structs import asdict
+
+from telex.core.messages import Fields
 from telex.generation.generation import Generation
 from telex.telemetry.logs import log
 
 
-def log_generation(generation: Generation) -> None:
-    """Times in seconds; `tokens` says how sure the token counts are."""
-    timing = generation.meter.timing(0.0)
-    failure = generation.failure
-    usage, certainty = generation.meter.tokens(failure is None)
+def record_of(generation: Generation) -> Fields:
+    """As far as it has come. Times are in seconds, `created` in those since 1970; `certainty` says how sure the usage is."""
+    meter, failure = generation.meter, generation.failure
+    timing = meter.timing(generation.now)
+    usage, certainty = meter.tokens(generation.ended and failure is None)
+    return {
+        "id": generation.id,
+        "status": generation.ending if generation.ended else "running",
+        "model": generation.route.model,
+        "dialect": generation.request.dialect,
+        "delivery": generation.delivery,
+        "on_disconnect": generation.on_disconnect,
+        "created": generation.created,
+        "timing": {name: None if seconds is None else round(seconds, 4) for name, seconds in asdict(timing).items()},
+        "usage": {name: tokens for name, tokens in asdict(usage).items() if name != "extra"} if usage else None,
+        "certainty": certainty,
+        "attempts": [asdict(tried) for tried in generation.tried],
+        "failure": {name: getattr(failure, name) for name in ("kind", "message", "retry_after")} if failure else None,
+        "dropped": list(generation.dropped),
+    }
+
+
+def log_record(record: Fields, bug: Exception | None) -> None:
+    """Fields from this list, never what was said: what a provider's failure says may hold it too."""
+    timing, usage, failure = record["timing"], record["usage"] or {}, record["failure"] or {}
     log.info(
         "generation",
-        id=generation.id,
-        model=generation.route.model,
-        dialect=generation.request.dialect,
-        delivery=generation.delivery,
-        ending=generation.ending,
-        failure=failure.kind if failure else None,
-        ttft=rounded(timing.ttft),
-        itl_p50=rounded(timing.itl_p50),
-        itl_p95=rounded(timing.itl_p95),
-        e2e=rounded(timing.e2e),
-        input_tokens=usage.input if usage else None,
-        output_tokens=usage.output if usage else None,
-        tokens=certainty,
-        dropped=list(generation.dropped),
-        attempts=[{"target": t.target, "failure": t.failure, "seconds": t.seconds, "why": t.why} for t in generation.tried],
-        exc_info=generation.bug,
+        id=record["id"],
+        model=record["model"],
+        dialect=record["dialect"],
+        delivery=record["delivery"],
+        ending=record["status"],
+        failure=failure.get("kind"),
+        ttft=timing["ttft"],
+        itl_p50=timing["itl_p50"],
+        itl_p95=timing["itl_p95"],
+        e2e=timing["e2e"],
+        input_tokens=usage.get("input"),
+        output_tokens=usage.get("output"),
+        tokens=record["certainty"],
+        dropped=record["dropped"],
+        attempts=record["attempts"],
+        exc_info=bug,
     )
-
-
-def rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 4)

@@ -16,8 +16,8 @@ from telex.config import Config
 from telex.core.errors import Failure, TelexError
 from telex.gateway.app import Gateway
 from telex.gateway.guard import Guard
-from telex.gateway.record import log_generation
 from telex.generation.engine import Engine
+from telex.generation.generation import Generation
 
 CLOSING = Failure("truncated", "Telex is shutting down, so the answer ends here.", code="shutting_down")
 
@@ -63,7 +63,7 @@ class Process:
 
     def __init__(self, config: Config, listener: socket.socket) -> None:
         """Raises `ConfigError` if a provider's key is not where the configuration says."""
-        self.engine = Engine(config, log_generation)
+        self.engine = Engine(config, self._end)
         self.gateway = Gateway(config, self.engine)
         self._drain = config.server.drain
         self._listener = listener
@@ -94,6 +94,8 @@ class Process:
         await self.engine.start()
         try:
             await self._server.serve(sockets=[self._listener])
+            if self._draining is not None:  # for those that nobody waits for
+                await self._draining
         finally:
             await self.engine.stop()
 
@@ -114,14 +116,19 @@ class Process:
     async def _finish(self) -> None:
         end = asyncio.get_running_loop().time() + self._drain
         self._server.should_exit = True
-        for generation in list(self.gateway.running):
+        for generation in self.gateway.running:
             try:
                 async with asyncio.timeout_at(end):
                     await generation.finished()
             except TimeoutError:
                 break
         self._end_running()
+        for generation in self.gateway.running:
+            await generation.finished()
+
+    def _end(self, generation: Generation) -> None:
+        self.gateway.end(generation)
 
     def _end_running(self) -> None:
-        for generation in list(self.gateway.running):
+        for generation in self.gateway.running:
             generation.stop(CLOSING)

@@ -82,6 +82,8 @@ class Attempt:
             self._resume()  # it waited for the commit, not for a reader
 
     def abort(self) -> None:
+        """Close the connection. What it may still say counts for nothing."""
+        self._over = True
         if self._log.drained == self._resume:
             self._log.drained = None
         if self._timer is not None:
@@ -163,7 +165,6 @@ class Attempt:
 
     def on_bug(self, bug: Exception) -> None:
         """A mistake of ours, which the event loop would swallow: it is raised to whoever waits."""
-        self._over = True
         self.abort()
         for waited in (self.verdict, self.ended):
             if not waited.done():
@@ -277,7 +278,6 @@ class Attempt:
             self._timer = self._loop.call_later(LINGER, self._connection.abort)
 
     def _fail(self, failure: Failure) -> None:
-        self._over = True
         self.abort()
         if not self.verdict.done():
             self.verdict.set_result(failure)

@@ -62,6 +62,8 @@ class Generation(Run):
             self._leaving.cancel()
         if self._task is not None and not self._task.done():
             self._stopped = failure
+            if self._chosen is not None and self._chosen.attempt is not None and not self._chosen.attempt.ended.done():
+                self._chosen.attempt.abort()  # at once: what comes before the task knows must not be a second end
             self._task.cancel()
 
     def join(self, after: int | None = None) -> Reader:
@@ -198,9 +200,12 @@ class Generation(Run):
 
 
 async def settled(promise: Promise[Failure | None], attempt: Attempt) -> Failure | None:
-    """What a promise of `attempt`, which a loop made, is settled with; whoever is cancelled meanwhile gives the attempt up."""
+    """What a promise of `attempt`, which a loop made, is settled with; whoever is cancelled before gives the attempt up."""
+    future = cast("asyncio.Future[Failure | None]", promise)
     try:
-        return await cast("asyncio.Future[Failure | None]", promise)
+        return await future
     except asyncio.CancelledError:
+        if future.done() and not future.cancelled():  # the end came first
+            return future.result()
         attempt.abort()
         raise

@@ -25,6 +25,10 @@ FRAME_COST = 64
 """Bytes that a kept frame counts beyond its own: what it costs to keep, so that many tiny frames are bounded as well."""
 
 
+LOG_COST = 8 << 10
+"""Bytes that a kept log counts for itself and for what goes with it."""
+
+
 class Heard(Struct, frozen=True):
     """What one frame said, for a reader who wants events and not bytes. It is as long as the frame was, in bytes."""
 
@@ -121,7 +125,9 @@ class KeptLog(Log):
     def __init__(self, room: Room) -> None:
         super().__init__()
         self._frames: list[Any] = []
+        self._size = LOG_COST
         self._room = room
+        room.take(LOG_COST)
 
     def append(self, frames: Entries) -> bool:
         self._frames += frames

@@ -15,6 +15,7 @@ from telex.config import Target, Timeouts
 from telex.core.errors import Ending, Failure
 from telex.core.messages import Reply, Request
 from telex.dialects import DIALECTS, Dialect
+from telex.dialects.quirks import NO_QUIRKS
 from telex.dialects.translate import Manner, Outgoing, address
 from telex.generation.attempt import Attempt, too_slow
 from telex.generation.backend import Backend
@@ -62,7 +63,8 @@ class Run:
     """`log` has what its readers get; `failure` says, once `ended`, why it was not complete.
 
     `committed`: the first content is there, so a reader's headers may say 200. `dropped`: fields of the request that the target which
-    answers is not told. `headers`: of the answer that was committed. `keep`: its `reply` will be asked for.
+    answers is not told. `headers`: of the answer that was committed. `quirks`: of its frames. `keep`: its `reply` will be asked for.
+    `created`: in seconds since 1970.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Run:
         self.tried: list[Tried] = []
         self.dropped: tuple[str, ...] = ()
         self.headers: dict[str, str] = {}
+        self.quirks = NO_QUIRKS
         self.bug: Exception | None = None
         self.route = route
         self._backends = backends
@@ -91,7 +94,7 @@ class Run:
         self._on_end = on_end
         self._clock = loop
         self._began = loop.time()
-        self._created = int(time.time())
+        self.created = int(time.time())
         self.keep = False
         self._output: Output | None = None
         self.meter = Meter(request, self._began)
@@ -226,15 +229,18 @@ class Run:
         request = self.request
         if not request.dialect:
             return EventOutput(fold=not request.stream)
-        verbatim = backend.provider.dialect == request.dialect and not backend.provider.quirks.repair
+        verbatim = self._is_verbatim(backend)
         if request.stream:
-            return StreamOutput(self.dialect, verbatim, request.include_usage, self.id, self._created)
-        return WholeOutput(self.dialect, verbatim, self.id, self._created)
+            return StreamOutput(self.dialect, verbatim, request.include_usage, self.id, self.created)
+        return WholeOutput(self.dialect, verbatim, self.id, self.created)
+
+    def _is_verbatim(self, backend: Backend) -> bool:
+        return backend.provider.dialect == self.request.dialect and not backend.provider.quirks.repair
 
     @property
     def reply(self) -> Reply | None:
         """What was said, if it is kept."""
-        return named(self._output.reply(), self.id, self._created) if isinstance(self._output, KeptOutput) else None
+        return named(self._output.reply(), self.id, self.created) if isinstance(self._output, KeptOutput) else None
 
     def _commit(self, tried: Try) -> Attempt:
         """What the other attempts said counts for nothing."""
@@ -242,6 +248,9 @@ class Run:
         assert attempt is not None
         self.committed, self._chosen = True, tried
         self.headers, self.meter, self._output, self.dropped = attempt.headers, attempt.meter, attempt.output, tried.dropped
+        backend = self._backends[tried.target.provider]
+        if self._is_verbatim(backend):
+            self.quirks = backend.provider.quirks
         attempt.commit()
         self.log.wake()
         return attempt
@@ -260,6 +269,13 @@ class Run:
             self.log.append(self._output.fail(failure) if self._output else self.dialect.Encoder(id=self.id).feed(failure))
         self.log.close()
         self._on_end(self)
+
+    def let_go(self) -> None:
+        """Of a run that has ended: forget what nobody can ask for any more."""
+        self.request = self.meter.request = msgspec.structs.replace(
+            self.request, messages=(), tools=(), format=None, extra={}, headers={}, body=b""
+        )
+        self._output = self._chosen = None
 
 
 def name_of(target: Target) -> str:

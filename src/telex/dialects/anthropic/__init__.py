@@ -25,6 +25,7 @@ __all__ = [
     "DEFAULTS",
     "ESSENTIAL",
     "FIELDS",
+    "FIRST_NUMBER",
     "KEEP_ALIVE",
     "MODELS",
     "NAME",
@@ -90,6 +91,7 @@ PATHS = {"/v1/messages": GENERATE, "/v1/messages/count_tokens": COUNTS}
 
 KEEP_ALIVE = sse.encode(b'{"type":"ping"}', "ping")
 TERMINATOR = sse.encode(b'{"type":"message_stop"}', "message_stop")
+FIRST_NUMBER = 1
 
 
 def find_operation(path: str, query: str) -> Operation | None:

@@ -26,6 +26,7 @@ __all__ = [
     "DEFAULTS",
     "ESSENTIAL",
     "FIELDS",
+    "FIRST_NUMBER",
     "KEEP_ALIVE",
     "MODELS",
     "NAME",
@@ -88,6 +89,7 @@ KEEP_ALIVE = b"\r\n"
 """A bare empty line: the official SDK fails on comments."""
 
 TERMINATOR = b""
+FIRST_NUMBER = 1
 
 PATH = re.compile(
     r"/v1(?:beta|alpha|beta1)?/(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?"

@@ -25,6 +25,7 @@ __all__ = [
     "DEFAULTS",
     "ESSENTIAL",
     "FIELDS",
+    "FIRST_NUMBER",
     "KEEP_ALIVE",
     "MODELS",
     "NAME",
@@ -83,6 +84,7 @@ KEEP_ALIVE = b": keep-alive\n\n"
 """The official SDKs skip comments."""
 
 TERMINATOR = b"data: [DONE]\n\n"
+FIRST_NUMBER = 1
 
 
 def find_operation(path: str, query: str) -> Operation | None:

@@ -22,6 +22,7 @@ __all__ = [
     "DEFAULTS",
     "ESSENTIAL",
     "FIELDS",
+    "FIRST_NUMBER",
     "KEEP_ALIVE",
     "MODELS",
     "NAME",
@@ -77,6 +78,8 @@ KEEP_ALIVE = b": keep-alive\n\n"
 
 TERMINATOR = b""
 """The last event is one that says so."""
+FIRST_NUMBER = 0
+"""Its events have numbers of their own."""
 
 
 def find_operation(path: str, query: str) -> Operation | None:

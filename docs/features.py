@@ -28,6 +28,10 @@ REST = """\
   and in Chat messages `reasoning_details` and `tool_calls[].extra_content.google.thought_signature`.
 - `previous_response_id` goes on from a response that Telex holds (in memory, the last thousand) at any provider; one that Telex does not
   hold can be known only to a provider of the dialect itself.
+- Marks of what of a prompt to cache go where they are taken: at OpenAI to models from gpt-5.6 on, elsewhere in its dialects to those that
+  the provider's `quirks.cache_marks` names, and not on the model's own words and calls; at Anthropic the last four of a request. Others,
+  and those of Anthropic's tools, are dropped by name; so is `….ttl` where there is only the shorter lifetime, as in Chat. 5 minutes at
+  Anthropic and 30 at OpenAI are told as each other's, and so are 1 hour and 12.
 - Arguments of a tool call that are no JSON object are refused on the way to Anthropic and Gemini, which know only objects.
 
 ## Where replies carry what their dialect has no place for

@@ -196,6 +196,16 @@ async def test_what_is_dropped_is_named_as_the_library_names_it(up: str, client:
     assert told(upstream).seed == (None if "seed" in expected else 7)
 
 
+@pytest.mark.parametrize("up", ["anthropic", "openai-responses", "gemini"])
+async def test_marks_for_a_cache_come_to_those_who_take_them(up: str, client: Speaker, upstream: ScriptedUpstream) -> None:
+    upstream.play(say("Hi"))
+    reply = await client.generate([Message("user", (Part("text", QUESTION, cache="short"),))], model=f"{up}/m")
+    taken = up == "anthropic"
+    [question] = told(upstream).messages
+    assert question.parts[0].cache == ("short" if taken else None)
+    assert reply.dropped == (() if taken else ("messages[].parts[].cache",))
+
+
 # ---- calls that can't be
 
 

@@ -191,7 +191,7 @@ def test_what_is_signed_and_whose_it_is() -> None:
 def test_a_signature_in_a_block_of_its_own_is_that_of_the_part_before() -> None:
     call = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
     signature = {"type": "redacted_thinking", "data": seal("gemini", "Cs")}
-    text = {"type": "text", "text": "x", "context": "?"}
+    text = {"type": "text", "text": "x", "unheard_of": True}
     said, called = blocks(text, signature, call, signature, role="assistant")
     assert said == Part("text", "x", signature="Cs", dialect="gemini")
     assert called == Part("tool_call", "{}", "c", "f", "function", signature="Cs", dialect="gemini")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import permutations
+from itertools import permutations, product
 from typing import Any
 
 import pytest
@@ -16,30 +16,31 @@ from telex.core import json as wire_json
 from telex.core.errors import Failure
 from telex.core.messages import Format, Keeping, Message, Part, Request, Tool, ToolChoice
 from telex.dialects import DIALECTS
-from telex.dialects.anthropic.caching import LIMIT
 from telex.dialects.operation import Operation
-from telex.dialects.quirks import NO_QUIRKS
+from telex.dialects.quirks import NO_QUIRKS, Quirks
 from telex.dialects.translate import Manner, Outgoing, address
 
 each_pair = pytest.mark.parametrize(("source", "target"), list(permutations(DIALECTS, 2)))
 arguments = st.dictionaries(names, st.integers(0, 9) | words, max_size=2).map(json.dumps)
 schemas = st.fixed_dictionaries({"type": st.just("object"), "properties": st.dictionaries(names, st.just({"type": "string"}), max_size=3)})
-texts = words.filter(str.strip).map(lambda text: Part("text", text))  # nothing but white space is nothing to Anthropic
-marks: st.SearchStrategy[Keeping | None] = st.sampled_from([None, None, None, "short", "long"])
-given_texts = st.builds(lambda part, cache: replace(part, cache=cache), texts, marks)  # what the model is given, not what it said
-pictures = base64.map(lambda data: Part("image", data=data, media_type="image/png"))
+lives: st.SearchStrategy[Keeping | None] = st.none() | st.sampled_from(["short", "long"])
+unmarked = words.filter(str.strip).map(lambda text: Part("text", text))  # nothing but white space is nothing to Anthropic
+texts = st.builds(lambda part, cache: replace(part, cache=cache), unmarked, lives)
+pictures = st.builds(lambda data, cache: Part("image", data=data, media_type="image/png", cache=cache), base64, lives)
+MARKING = Manner(Quirks(cache_marks=("*",)))
+"""Of a provider all of whose models take marks for a cache, where its dialect has them."""
 
 
 @st.composite
 def turns(draw: st.DrawFn) -> tuple[Message, ...]:
     """A conversation that every dialect can hold."""
-    messages = [Message("system", (draw(given_texts),))] if draw(st.booleans()) else []
-    messages.append(Message("user", tuple(draw(st.lists(given_texts, min_size=1, max_size=1)) + draw(st.lists(pictures, max_size=1)))))
+    messages = [Message("system", (draw(texts),))] if draw(st.booleans()) else []
+    messages.append(Message("user", tuple(draw(st.lists(texts, min_size=1, max_size=1)) + draw(st.lists(pictures, max_size=1)))))
     if draw(st.booleans()):
         ids = draw(st.lists(names, min_size=1, max_size=3, unique=True))
         calls = [Part("tool_call", draw(arguments), id, draw(names), "function") for id in ids]
         messages.append(Message("assistant", (*draw(st.lists(texts, max_size=1)), *calls)))
-        messages += [Message("tool", (Part("tool_result", id=id, parts=(draw(given_texts),)),)) for id in ids]
+        messages += [Message("tool", (Part("tool_result", id=id, parts=(draw(unmarked),), cache=draw(lives)),)) for id in ids]
     return tuple(messages)
 
 
@@ -83,7 +84,6 @@ def meaning(request: Request) -> dict[str, Any]:
         "calls": [(part.id, part.name, json.loads(part.text)) for part, _ in parts if part.kind == "tool_call"],
         "results": [(part.id, result_of(part)) for part, _ in parts if part.kind == "tool_result"],
         "tools": [(tool.name, tool.description, json.dumps(tool.schema)) for tool in request.tools],  # keys in their order
-        "kept": [part.text for part in given_parts(request) if part.cache],
         "tool_choice": request.tool_choice,
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
@@ -94,10 +94,6 @@ def meaning(request: Request) -> dict[str, Any]:
         "seed": request.seed,
         "stream": request.stream,
     }
-
-
-def given_parts(request: Request) -> list[Part]:
-    return [inner for message in request.messages for part in message.parts for inner in (part.parts or (part,))]
 
 
 def result_of(part: Part) -> Any:
@@ -122,15 +118,52 @@ def test_a_provider_is_asked_what_the_client_asked(source: str, target: str, req
     told = DIALECTS[target].decode_request(sent.body, Operation("m", came.stream), sent.headers)
     assert isinstance(told, Request), told
     asked_for, heard = meaning(came), meaning(told)
-    if heard["kept"] != asked_for["kept"]:
-        assert named(came, source, "parts.cache", sent)
-        assert not heard["kept"] or heard["kept"] == asked_for["kept"][-LIMIT:]
-        heard["kept"] = asked_for["kept"]
     for word in ("temperature", "top_p", "format", "effort", "stop", "seed"):
         if heard[word] != asked_for[word]:
             assert named(came, source, word, sent), word
             heard[word] = asked_for[word]
     assert heard == asked_for
+
+
+@each_pair
+@settings(max_examples=50)
+@given(request=asked())
+def test_marks_for_a_cache_stay_where_they_are_or_are_named(source: str, target: str, request: Request) -> None:
+    came = came_in(source, request)
+    sent = address(came, DIALECTS[target], "m", came.stream, MARKING)
+    if isinstance(sent, Failure):
+        return
+    told = DIALECTS[target].decode_request(sent.body, Operation("m", came.stream), sent.headers)
+    assert isinstance(told, Request), told
+    asked_for, heard = marked(came), marked(told)
+    assert not heard or DIALECTS[target].MARKS
+    if set(heard) != set(asked_for):
+        assert set(heard) < set(asked_for)
+        assert DIALECTS[source].FIELDS["parts.cache"] in sent.dropped
+    if any(asked_for[where] == "long" and life == "short" for where, life in heard.items()):
+        assert f"{DIALECTS[source].FIELDS['parts.cache']}.ttl" in sent.dropped
+    if target == "anthropic":
+        lasting = list(heard.values())
+        assert len(heard) <= 4
+        assert lasting == sorted(lasting)  # "long" before "short"
+
+
+def marked(request: Request) -> dict[tuple[int, str, str], Keeping]:
+    """The lifetimes of the marks, by where they stand: how many parts of that kind are before, the kind, and what is in it."""
+    parts = [part for message in request.messages for part in message.parts if part.kind in ("text", "image", "tool_result")]
+    places = [
+        (sum(other.kind == part.kind for other in parts[:n]), part.kind, part.text or part.data or part.id) for n, part in enumerate(parts)
+    ]
+    return {place: part.cache for place, part in zip(places, parts, strict=True) if part.cache}
+
+
+@pytest.mark.parametrize(("source", "target"), list(product(DIALECTS, repeat=2)))
+@settings(max_examples=20)
+@given(request=asked())
+def test_the_same_request_is_told_in_the_same_bytes(source: str, target: str, request: Request) -> None:
+    """Nothing in it is of this time or of this generation: what a provider keeps of a prompt is found by its bytes."""
+    first, second = (address(came_in(source, request), DIALECTS[target], "m", request.stream, MARKING) for _ in range(2))
+    assert first == second
 
 
 def named(came: Request, source: str, word: str, sent: Outgoing) -> bool:

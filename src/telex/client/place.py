@@ -75,7 +75,7 @@ def find_place(url: str | None, api_key: str | None, config: Config | Path | str
         parse_url(base)
     except BadAddress as error:
         raise ConfigError(f"'{url}' is no address of a gateway: {error}.") from None
-    provider = Provider("openai-chat", base, api_key, quirks=Quirks(reasoning_field="reasoning_content"))
+    provider = Provider("openai-chat", base, api_key, quirks=Quirks(reasoning_field="reasoning_content", cache_marks=("*",)))
     return Place(Config(timeouts=around({}), providers={GATEWAY: provider}), gateway=True)
 
 

@@ -15,7 +15,7 @@ Reason = Literal[
 ]
 
 Keeping = Literal["short", "long"]
-"""For how long a provider is asked to keep what it has read: for minutes, or for an hour and more."""
+"""How long a provider should keep a prompt in its cache: minutes, as all do where nothing is said, or hours."""
 
 Fields = dict[str, Any]
 """Fields that the vocabulary has no word for, under the names of the dialect they came in."""
@@ -56,7 +56,7 @@ class Part(Struct, frozen=True, omit_defaults=True):
     own type.
     `data`: base64 in the standard alphabet, padded; of reasoning, what is encrypted. `signature`: state that must come back untouched.
     `parts`: what a tool result holds; `is_error`: the tool failed.
-    `cache`: a provider that keeps what it has read, so that it needs not read it again, is asked to keep everything up to here.
+    `cache`: a mark: the prompt up to here, this part included, should be kept for that long. What a tool result holds has none itself.
     `dialect`: whose words `extra` and `signature` are, and an opaque part whole: its `extra` is all of it but the streamed JSON.
     """
 
@@ -125,7 +125,8 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `choices`: how many answers. `max_tokens`: of the output, reasoning included. `effort`: how hard to reason, in the field's words
     (`none`, `minimal`, `low`, `medium`, `high`, …); `thinking_budget`: in tokens, 0 for none, -1 for as many as the model thinks fit;
     `show_thinking`: whether the reply shows it. `user`: an id of the end user. `cache_key`: the same for prompts that begin alike, so that
-    what a provider keeps of them is found again.
+    what a provider keeps of them is found again. `cache`: for how long it should keep the prompt without a mark at its end, `off` for not
+    at all.
     `extra`: fields that the vocabulary has no word for.
     """
 
@@ -151,6 +152,7 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
     show_thinking: bool | None = None
     user: str | None = None
     cache_key: str | None = None
+    cache: Keeping | Literal["off"] | None = None
     stream: bool = False
     include_usage: bool = False
     framing: Literal["sse", "json-array"] = "sse"

@@ -11,6 +11,7 @@ from telex.core.messages import Fields, Reply, Request
 from telex.core.sse import Frame
 from telex.dialects import anthropic, gemini, openai_chat, openai_responses
 from telex.dialects.counting import Counting
+from telex.dialects.marks import Marks
 from telex.dialects.operation import Operation
 from telex.dialects.quirks import Quirks
 
@@ -52,7 +53,8 @@ class MakesEncoder(Protocol):
 class Dialect(Protocol):
     """The face of a dialect's module.
 
-    - `FIELDS`: what it calls the words of `Request` that it has; `format.json`, `format.json_schema` and `tools.strict` are words too.
+    - `FIELDS`: what it calls the words of `Request` that it has; `format.json`, `format.json_schema`, `tools.strict` and
+      `parts.cache` (of parts) are words too.
     - `CONTENT`: what may stand in messages to it (see `gaps.content_of`).
     - `ESSENTIAL`: fields that the vocabulary has no word for and that no other dialect's answer may ignore.
     - `PLACE`: where messages are, and in them their parts and their calls. `SYSTEM`: where a leading system message is; empty if
@@ -62,6 +64,7 @@ class Dialect(Protocol):
     - `FIRST_NUMBER`: the cursor of who has a stream's first frame and no more: 1 where frames are counted.
     - `REQUEST_ID`: the header in which its SDKs look for the request's id.
     - `COUNT`: how it counts the tokens of a prompt.
+    - `MARKS`: what of a prompt it can mark for a cache, if anything.
     - `DEFAULTS`: fields that it demands and that a request of another dialect may not say.
     """
 
@@ -91,6 +94,8 @@ class Dialect(Protocol):
     def REQUEST_ID(self) -> str: ...
     @property
     def COUNT(self) -> Counting: ...
+    @property
+    def MARKS(self) -> Marks | None: ...
     @property
     def DEFAULTS(self) -> Fields: ...
     @property

@@ -29,7 +29,7 @@ NOTHING_SAID = (("choices", 1), ("logprobs", False), ("top_logprobs", 0))
 """Values that ask for what happens anyway."""
 
 NO_FIELD = "this model's provider has no field for it"
-WORDS = (*PLAIN_WORDS, *FORMATS, "tools.strict", "parts.cache")
+WORDS = (*PLAIN_WORDS, "cache", "parts.cache", *FORMATS, "tools.strict")
 
 CONTENTS = {
     "image.data": "images",
@@ -61,10 +61,11 @@ class Gap(Struct, frozen=True):
     why: str = ""
 
 
-def find_gaps(request: Request, source: Naming, target: Dialect, quirks: Quirks) -> list[Gap]:
-    """Everything of `request`, which came in the dialect `source`, that a provider of the dialect `target` can't be told."""
+def find_gaps(request: Request, told: Request, source: Naming, target: Dialect, quirks: Quirks) -> list[Gap]:
+    """Everything of `request`, which came in the dialect `source`, that a provider of the dialect `target` can't be told. `told`: the
+    request with the marks for a cache that it takes."""
     gaps = [*word_gaps(request, source, target), *tool_gaps(request, source), *message_gaps(request, source, target, quirks)]
-    return list(dict.fromkeys(gaps))
+    return list(dict.fromkeys([*gaps, *mark_gaps(request, told, source)]))
 
 
 def said_words(request: Request) -> Iterator[str]:
@@ -77,8 +78,6 @@ def said_words(request: Request) -> Iterator[str]:
         yield f"format.{request.format.kind}"
     if any(tool.strict is not None for tool in request.tools):
         yield "tools.strict"
-    if any(inner.cache for message in request.messages for part in message.parts for inner in (part, *part.parts)):
-        yield "parts.cache"
 
 
 def word_gaps(request: Request, source: Naming, target: Dialect) -> Iterator[Gap]:
@@ -120,6 +119,16 @@ def message_gaps(request: Request, source: Naming, target: Dialect, quirks: Quir
         yield from (Gap(f"{nowhere(source)}.{name}") for name in message.extra)
         for index, part in enumerate(message.parts):
             yield from part_gaps(part, message, place(request, source, number, index), source, target, quirks)
+
+
+def mark_gaps(request: Request, told: Request, source: Naming) -> Iterator[Gap]:
+    """Marks that are not told at all, or not that they last long."""
+    ours, theirs = ([part.cache for message in one.messages for part in message.parts] for one in (request, told))
+    for word, pairs in (("cache", [(request.cache, told.cache)]), ("parts.cache", list(zip(ours, theirs, strict=True)))):
+        if any(said and not kept for said, kept in pairs):
+            yield Gap(source.FIELDS[word])
+        if any(said == "long" and kept == "short" for said, kept in pairs):
+            yield Gap(f"{source.FIELDS[word]}.ttl")
 
 
 def part_gaps(part: Part, message: Message, where: str, source: Naming, target: Dialect, quirks: Quirks) -> Iterator[Gap]:

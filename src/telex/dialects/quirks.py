@@ -16,6 +16,7 @@ class Quirks(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     if it is empty. `google_signatures`: it takes back what Gemini signed, in `extra_content`.
     `counting`: how it counts the tokens of a prompt where that is not its dialect's own way: `beside`, at a path that the dialect itself
     has not; `flat`, with the request's fields in the question itself.
+    `cache_marks`: patterns of the names of models that take marks of what of a prompt to cache, where a dialect's models refuse them.
     """
 
     no_done: bool = False
@@ -26,6 +27,7 @@ class Quirks(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     reasoning_field: Literal["", "reasoning_content", "reasoning"] = ""
     google_signatures: bool = False
     counting: Literal["", "beside", "flat"] = ""
+    cache_marks: tuple[str, ...] = ()
 
 
 NO_QUIRKS = Quirks()

@@ -9,6 +9,7 @@ from telex.core.errors import Failure
 from telex.core.messages import Fields, Request
 from telex.dialects import DIALECTS, Dialect, library
 from telex.dialects.gaps import NO_FIELD, find_gaps
+from telex.dialects.marks import keep_marks
 from telex.dialects.quirks import Quirks
 
 
@@ -34,14 +35,15 @@ def address(request: Request, target: Dialect, model: str, stream: bool, manner:
 
     A failure of the kind `unsupported` names the first field that the target can't be told.
     """
-    dropped = find_dropped(request, target, manner.quirks, strict)
+    told = tell(request, target, model, manner.quirks)
+    dropped = find_dropped(request, told, target, manner.quirks, strict)
     if isinstance(dropped, Failure):
         return dropped
     try:
         path = target.generate_path(model, stream)
     except ValueError as error:
         return no_model(model, error)
-    fields = target.encode_request(request, model, stream, manner.quirks)
+    fields = target.encode_request(told, model, stream, manner.quirks)
     body = json.encode({**target.DEFAULTS, **manner.defaults, **fields, **manner.always})
     return Outgoing(path, body, target.request_headers(request), dropped)
 
@@ -54,18 +56,24 @@ def address_count(request: Request, target: Dialect, model: str, quirks: Quirks,
         return no_model(model, error)
     if path is None:
         return None
-    dropped = find_dropped(request, target, quirks, strict)
+    told = tell(request, target, model, quirks)
+    dropped = find_dropped(request, told, target, quirks, strict)
     if isinstance(dropped, Failure):
         return dropped
-    body = json.encode(target.COUNT.encode_request(request, model, quirks))
+    body = json.encode(target.COUNT.encode_request(told, model, quirks))
     return Outgoing(path, body, target.request_headers(request), dropped)
 
 
-def find_dropped(request: Request, target: Dialect, quirks: Quirks, strict: bool) -> tuple[str, ...] | Failure:
+def tell(request: Request, target: Dialect, model: str, quirks: Quirks) -> Request:
+    """The request as a provider is told it: of marks for a cache, those that it takes."""
+    return request if request.dialect == target.NAME else keep_marks(request, target.MARKS, model, quirks)
+
+
+def find_dropped(request: Request, told: Request, target: Dialect, quirks: Quirks, strict: bool) -> tuple[str, ...] | Failure:
     if request.dialect == target.NAME:
         return ()
     source = DIALECTS[request.dialect] if request.dialect else library
-    gaps = find_gaps(request, source, target, quirks)
+    gaps = find_gaps(request, told, source, target, quirks)
     for gap in gaps:
         if gap.why or strict:
             why = gap.why or f"{NO_FIELD}, and this model lets nothing go"

@@ -9,12 +9,14 @@ from telex.core import json, sse
 from telex.core.messages import Fields, Request
 from telex.dialects.anthropic import count
 from telex.dialects.anthropic.body import encode_request, withheld
+from telex.dialects.anthropic.caching import most_marks, takes_mark
 from telex.dialects.anthropic.decoder import Decoder
 from telex.dialects.anthropic.encoder import Encoder
 from telex.dialects.anthropic.errors import decode_error, encode_error, status_of
 from telex.dialects.anthropic.reply import encode_reply
 from telex.dialects.anthropic.request import decode_request
 from telex.dialects.anthropic.words import NAME, VERSION
+from telex.dialects.marks import Marks
 from telex.dialects.operation import COUNT as COUNTS
 from telex.dialects.operation import GENERATE, Operation
 
@@ -27,6 +29,7 @@ __all__ = [
     "FIELDS",
     "FIRST_NUMBER",
     "KEEP_ALIVE",
+    "MARKS",
     "MODELS",
     "NAME",
     "PLACE",
@@ -66,6 +69,7 @@ FIELDS = {
     "show_thinking": "thinking.display",
     "user": "metadata.user_id",
     "cache_key": "cache_control",
+    "cache": "cache_control",
     "parts.cache": "messages[].content[].cache_control",
 }
 CONTENT = frozenset(
@@ -82,6 +86,7 @@ CONTENT = frozenset(
 )
 ESSENTIAL = frozenset({"compaction", "container", "mcp_servers", "thread"})
 PLACE, SYSTEM = ("messages", "content", "content"), "system"
+MARKS = Marks(takes_mark, most_marks)
 DEFAULTS: Fields = {"max_tokens": 8192}
 """It refuses requests without a limit; every model that Anthropic serves can write as much."""
 

@@ -14,6 +14,7 @@ from telex.core.messages import Citation, Fields, Part, PartKind
 from telex.dialects.anthropic.caching import MARK, read_mark
 from telex.dialects.anthropic.citations import to_citation
 from telex.dialects.anthropic.words import NAME, from_input
+from telex.dialects.marks import hoist_marks
 from telex.dialects.reading import WrongField, base64, inner, rest, said, text
 from telex.dialects.seal import unseal
 
@@ -37,7 +38,13 @@ def to_parts(blocks: list[Fields], place: str) -> list[Part]:
 
 
 def to_part(wire: Fields, place: str) -> Part:
-    """Raises `WrongField`."""
+    """A block, with its mark. Raises `WrongField`."""
+    life = read_mark(wire.get(MARK))
+    part = unmarked_part(rest(wire, MARK) if life else wire, place)
+    return hoist_marks(replace(part, cache=life)) if life or part.kind == "tool_result" else part
+
+
+def unmarked_part(wire: Fields, place: str) -> Part:
     kind = wire.get("type")
     match kind:
         case "text":
@@ -65,10 +72,8 @@ def to_part(wire: Fields, place: str) -> Part:
 
 def extras(wire: Fields, *known: str) -> dict[str, Any]:
     """The fields of a block that no word stands for, and whose they are, as a part keeps them."""
-    mark = read_mark(wire)
-    known = (*known, MARK) if mark else known
     extra = {name: value for name, value in rest(wire, "type", *known).items() if value is not None}
-    return mark | ({"dialect": NAME, "extra": extra} if extra else {})
+    return {"dialect": NAME, "extra": extra} if extra else {}
 
 
 def unsealed(signature: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from telex.core.messages import Fields, Message, Part, Request, Tool, ToolChoice
 from telex.dialects.anthropic.blocks import PROVIDER_PART, TEXT_SOURCE
-from telex.dialects.anthropic.caching import AUTOMATIC, crowded, marked, room_for, settle
+from telex.dialects.anthropic.caching import MARK, MARKS, end_mark, settle_marks
 from telex.dialects.anthropic.citations import ORIGINAL
 from telex.dialects.anthropic.words import NAME, is_own, to_input
 from telex.dialects.quirks import Quirks
@@ -85,7 +85,7 @@ def own_citations(block: Fields) -> Fields:
 
 def from_request(request: Request) -> Fields:
     system, messages = from_messages(request.messages)
-    settle(system, messages, room_for(request))
+    end = settle_marks(system, messages, end_mark(request))
     thinking, unsaid = from_thinking(request), withheld(request)
     choice = request.tool_choice
     named = bool(choice and choice.names) and not (choice and choice.mode == "required" and len(choice.names) == 1)
@@ -106,7 +106,7 @@ def from_request(request: Request) -> Fields:
         ("thinking", thinking),
         ("output_config", from_output(request) or None),
         ("metadata", {"user_id": request.user} if request.user else None),
-        ("cache_control", AUTOMATIC if request.cache_key else None),
+        (MARK, MARKS[end] if end else None),
     ):
         if value is not None:
             fields[name] = value
@@ -151,11 +151,15 @@ def plain(blocks: list[Fields]) -> str | list[Fields] | None:
 
 
 def from_part(part: Part) -> list[Fields]:
-    """A part as blocks: none of what this dialect has no place for, and of results, which stand elsewhere."""
-    return [marked(block, part.cache) for block in blocks_of(part)]
+    """A part as blocks with its mark: none of what this dialect has no place for, and of results, which stand elsewhere."""
+    return [marked(block, part) for block in from_unmarked(part)]
 
 
-def blocks_of(part: Part) -> list[Fields]:
+def marked(block: Fields, part: Part) -> Fields:
+    return {**block, MARK: MARKS[part.cache]} if part.cache else block
+
+
+def from_unmarked(part: Part) -> list[Fields]:
     extra = part.extra if part.dialect == NAME else {}
     match part.kind:
         case "text" | "refusal" if part.text.strip():
@@ -213,7 +217,7 @@ def from_result(part: Part) -> Fields:
         **({"is_error": True} if part.is_error else {}),
         **(part.extra if part.dialect == NAME else {}),
     }
-    return marked(result, part.cache)
+    return marked(result, part)
 
 
 def input_of(part: Part) -> Fields:
@@ -269,14 +273,13 @@ def from_thinking(request: Request) -> Fields | None:
 
 def withheld(request: Request) -> frozenset[str]:
     """Words of a request that can't be said beside its others: who thinks may not be told how to sample, and whom a tool is forced upon
-    may not think; and marks of a cache, where there are more than may be."""
+    may not think."""
     thinking = from_thinking(request)
-    marks = frozenset({"parts.cache"}) if crowded(request) else frozenset[str]()
     if thinking is None:
-        return marks | {"thinking_budget", "show_thinking"}
+        return frozenset({"thinking_budget", "show_thinking"})
     if thinking["type"] == "disabled":
-        return marks
-    sampling = {"top_k", *marks}
+        return frozenset()
+    sampling = {"top_k"}
     if request.temperature != 1:
         sampling.add("temperature")
     if request.top_p is not None and request.top_p < LEAST_TOP_P:

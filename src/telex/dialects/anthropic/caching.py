@@ -1,64 +1,58 @@
-"""Where a prompt may be cut, so that a provider keeps what stands before: Anthropic's `cache_control`.
+"""Marks of how much of a prompt Anthropic should keep in its cache: of blocks, and of the prompt's end wherever that is.
 
-Source of the format: Anthropic's guide, "Prompt caching".
+Source of the format: Anthropic's API reference, `cache_control`, and its guide "Prompt caching".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from telex.core.messages import Fields, Keeping, Request
+from telex.core.messages import Fields, Keeping, Message, Part, Request
 
 MARK = "cache_control"
-AUTOMATIC: Fields = {"type": "ephemeral"}
-"""What stands for a key to a cache: Anthropic finds what it keeps by the words themselves, if it is asked to keep them."""
-
-MARKS: dict[Keeping, Fields] = {"short": AUTOMATIC, "long": {"type": "ephemeral", "ttl": "1h"}}
-"""`short` is 5 minutes here, counted anew with each use."""
-
-UNMARKED = frozenset({"thinking", "redacted_thinking"})
-LIMIT = 4
-"""Marks that a request may have, the automatic one among them."""
+LIFETIMES: dict[str, Keeping] = {"5m": "short", "1h": "long"}
+MARKS: dict[Keeping, Fields] = {"short": {"type": "ephemeral"}, "long": {"type": "ephemeral", "ttl": "1h"}}
+MOST = 4
+"""Marks in one request, that of its end included; more are refused."""
 
 
-def read_mark(wire: Fields) -> dict[str, Any]:
-    """What a block's mark says in the words of a part, if it has one that those can say."""
-    match wire.get(MARK):
-        case {"type": "ephemeral", **more} if not more.keys() - {"ttl"}:
-            return {"cache": "long" if more.get("ttl") == "1h" else "short"}
-    return {}
+def read_mark(mark: object) -> Keeping | None:
+    """The lifetime of a mark; None where there is none, or one of a kind unknown here."""
+    match mark:
+        case {"type": "ephemeral", "ttl": str(ttl), **more} if not more:
+            return LIFETIMES.get(ttl)
+        case {"type": "ephemeral", **more} if not more or more == {"ttl": None}:
+            return "short"
+    return None
 
 
-def marked(block: Fields, cache: Keeping | None) -> Fields:
-    return block if cache is None or block["type"] in UNMARKED else {**block, MARK: MARKS[cache]}
+def takes_mark(part: Part, message: Message) -> bool:
+    """Thoughts can't be marked, nor a text of nothing, which is left out."""
+    if part.kind in ("text", "refusal"):
+        return bool(part.text.strip())
+    return part.kind in ("image", "file", "tool_call", "tool_result")
 
 
-def settle(system: str | list[Fields] | None, messages: list[Fields], room: int) -> None:
-    """Leave the last marks that may be, since each keeps all that stands before it; and none shorter than one behind it, which would be
-    refused. `room`: how many may be."""
-    blocks = [block for content in (system, *(message["content"] for message in messages)) for block in with_marks(content)]
-    for block in blocks[: max(0, len(blocks) - room)]:
-        del block[MARK]
-    long = False
-    for block in reversed(blocks[-room:]):
-        long = long or block[MARK] == MARKS["long"]
-        block[MARK] = MARKS["long" if long else "short"]
+def most_marks(request: Request) -> int:
+    return MOST - (end_mark(request) is not None)
 
 
-def with_marks(content: Any) -> Iterator[Fields]:
-    """The blocks with a mark, and those within them, in their order."""
-    for block in content if isinstance(content, list) else ():
-        yield from with_marks(block.get("content"))
+def end_mark(request: Request) -> Keeping | None:
+    """How long the whole prompt should be kept. A key to a cache asks for it: Anthropic finds what it keeps by the words themselves, if it
+    is asked to keep them."""
+    if request.cache is None:
+        return "short" if request.cache_key else None
+    return None if request.cache == "off" else request.cache
+
+
+def settle_marks(system: str | list[Fields] | None, messages: list[Fields], end: Keeping | None) -> Keeping | None:
+    """The mark of its end that a prompt can have: none beside one that its last block has. The blocks' own are put in order: behind a
+    mark no longer one may follow, so what stands before that lasts as long."""
+    contents: list[Any] = [system, *(message["content"] for message in messages)]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
+    life = end
+    for block in reversed(blocks):
         if MARK in block:
-            yield block
-
-
-def room_for(request: Request) -> int:
-    return LIMIT - bool(request.cache_key)
-
-
-def crowded(request: Request) -> bool:
-    """Whether some marks have no place."""
-    parts = [inner for message in request.messages for part in message.parts for inner in (*part.parts, part) if inner.cache]
-    return len(parts) > room_for(request) or any(part.kind == "reasoning" for part in parts)
+            life = "long" if life == "long" else read_mark(block[MARK])
+            block[MARK] = MARKS[life or "short"]
+    return None if isinstance(contents[-1], list) and MARK in contents[-1][-1] else end

@@ -19,6 +19,7 @@ from telex.core import json
 from telex.core.errors import Failure
 from telex.core.messages import Fields, Format, Message, Part, Request, Tool, ToolChoice
 from telex.dialects.anthropic.blocks import to_parts
+from telex.dialects.anthropic.caching import MARK, read_mark
 from telex.dialects.anthropic.words import NAME, VERSION
 from telex.dialects.operation import GENERATE, Operation
 from telex.dialects.reading import WrongField, inner, invalid, rest, said, text
@@ -106,6 +107,8 @@ def to_request(wire: WirePrompt, extra: Fields, body: bytes, headers: dict[str, 
         return messages
     thinking, choice, output, metadata = to_thinking(wire.thinking), wire.tool_choice, wire.output_config or {}, wire.metadata or {}
     serial = said(choice or {}, "disable_parallel_tool_use", "tool_choice", bool)
+    if cache := read_mark(extra.get(MARK)):
+        extra = rest(extra, MARK)
     beyond = {"output_config": rest(output, "effort", "format"), "metadata": rest(metadata, "user_id"), "thinking": thinking.extra}
     return Request(
         model=wire.model,
@@ -123,6 +126,7 @@ def to_request(wire: WirePrompt, extra: Fields, body: bytes, headers: dict[str, 
         thinking_budget=thinking.budget,
         show_thinking=thinking.show,
         user=said(metadata, "user_id", "metadata", str),
+        cache=cache,
         stream=bool(wire.stream),
         include_usage=True,
         extra={**extra, **{name: fields for name, fields in beyond.items() if fields}},

@@ -28,6 +28,7 @@ __all__ = [
     "FIELDS",
     "FIRST_NUMBER",
     "KEEP_ALIVE",
+    "MARKS",
     "MODELS",
     "NAME",
     "PLACE",
@@ -81,6 +82,9 @@ ESSENTIAL = frozenset(
 """What the prompt is or what comes out; the rest (safety settings, labels, tiers) is how."""
 
 PLACE, SYSTEM = ("contents", "parts", "parts"), "systemInstruction"
+MARKS = None
+"""It keeps prompts unasked; what it was given to keep has a name, which is another thing."""
+
 DEFAULTS: Fields = {}
 MODELS, AUTH, REQUEST_ID = "/models?pageSize=1000", "x-goog-api-key", ""
 COUNT = count

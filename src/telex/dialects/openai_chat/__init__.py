@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from telex.core import json
 from telex.core.messages import Fields, Request
+from telex.dialects.marks import Marks
 from telex.dialects.openai_chat import count
 from telex.dialects.openai_chat.body import encode_request
-from telex.dialects.openai_chat.caching import withheld
+from telex.dialects.openai_chat.caching import most_marks, takes_mark
 from telex.dialects.openai_chat.decoder import Decoder
 from telex.dialects.openai_chat.encoder import Encoder
 from telex.dialects.openai_chat.errors import decode_error, encode_error, status_of
@@ -27,6 +28,7 @@ __all__ = [
     "FIELDS",
     "FIRST_NUMBER",
     "KEEP_ALIVE",
+    "MARKS",
     "MODELS",
     "NAME",
     "PLACE",
@@ -47,7 +49,6 @@ __all__ = [
     "generate_path",
     "request_headers",
     "status_of",
-    "withheld",
 ]
 
 FIELDS = {
@@ -70,12 +71,14 @@ FIELDS = {
     "effort": "reasoning_effort",
     "user": "safety_identifier",
     "cache_key": "prompt_cache_key",
+    "cache": "prompt_cache_options",
     "parts.cache": "messages[].content[].prompt_cache_breakpoint",
 }
 CONTENT = frozenset({"image.data", "image.url", "audio", "file.data"})
 ESSENTIAL = frozenset({"audio", "functions", "function_call", "modalities", "moderation", "prediction", "web_search_options"})
 PLACE, SYSTEM = ("messages", "content", "tool_calls"), ""
 PATHS = {"/v1/chat/completions": GENERATE, f"/v1{count.PATH}": COUNTS}
+MARKS = Marks(takes_mark, most_marks, long=False, some_models=True)
 DEFAULTS: Fields = {}
 MODELS, AUTH, REQUEST_ID = "/models", "bearer", "x-request-id"
 COUNT = count

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from telex.core.messages import Fields, Format, Message, Part, Request, Tool, ToolChoice
-from telex.dialects.openai_chat.caching import marked
+from telex.dialects.openai_chat.caching import OPTIONS, marked
 from telex.dialects.openai_chat.parts import NAME
 from telex.dialects.openai_chat.request import FORMATS
 from telex.dialects.openai_chat.signatures import signed
@@ -66,6 +66,7 @@ def from_request(request: Request, quirks: Quirks) -> Fields:
         ("reasoning_effort", request.effort),
         ("safety_identifier", from_user(request.user)),
         ("prompt_cache_key", request.cache_key),
+        ("prompt_cache_options", OPTIONS[request.cache]),
     ):
         if value is not None:
             fields[name] = value
@@ -102,8 +103,7 @@ def from_result(part: Part) -> Fields:
     legacy = part.tool == "legacy"
     who: Fields = {"role": "function", "name": part.name} if legacy else {"role": "tool", "tool_call_id": part.id}
     texts = [from_part(inner) for inner in part.parts if inner.kind == "text"]
-    if texts:
-        texts[-1] = marked(texts[-1], part.cache)
+    texts = [*texts[:-1], *(marked(text, part.cache) for text in texts[-1:])]
     return {**who, **({"name": part.name} if part.name else {}), "content": plain(texts) or ""}
 
 
@@ -125,7 +125,7 @@ def from_parts(role: str, parts: tuple[Part, ...], name: str, quirks: Quirks) ->
             case "opaque", _:
                 content += [part.extra] if part.dialect == NAME else []
             case _:
-                content.append(from_part(part) if role != "assistant" else unmarked(part))
+                content.append(from_part(part))
                 fields |= from_signature(part, quirks)
     return {**fields, "content": plain(content)}
 
@@ -147,10 +147,10 @@ def call(tool: str, part: Part) -> Fields:
 
 
 def from_part(part: Part) -> Fields:
-    return marked(unmarked(part), part.cache)
+    return marked(from_unmarked(part), part.cache)
 
 
-def unmarked(part: Part) -> Fields:
+def from_unmarked(part: Part) -> Fields:
     extra = part.extra if part.dialect == NAME else {}
     match part.kind:
         case "image":

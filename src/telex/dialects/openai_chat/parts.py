@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from telex.core.messages import Citation, Fields, Part
 from telex.dialects.openai_chat.caching import MARK, read_mark
 from telex.dialects.openai_chat.signatures import read_signature
@@ -13,6 +15,12 @@ NAME = "openai-chat"
 
 
 def to_part(wire: Fields, place: str) -> Part:
+    """A piece of content, with its mark."""
+    life = read_mark(wire.get(MARK))
+    return replace(unmarked_part(rest(wire, MARK), place), cache=life) if life else unmarked_part(wire, place)
+
+
+def unmarked_part(wire: Fields, place: str) -> Part:
     kind = wire.get("type")
     if not isinstance(kind, str):
         raise WrongField(f"{place}.type", "expected str")
@@ -95,6 +103,4 @@ def to_citation(wire: object) -> Citation | None:
 
 def extras(fields: Fields) -> dict[str, Any]:
     """Fields without a word, and whose they are, as a part keeps them."""
-    mark = read_mark(fields)
-    more = rest(fields, MARK) if mark else fields
-    return mark | ({"dialect": NAME, "extra": more} if more else {})
+    return {"dialect": NAME, "extra": fields} if fields else {}

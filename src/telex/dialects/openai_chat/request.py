@@ -17,6 +17,8 @@ from msgspec import Meta, Raw, Struct
 from telex.core import json
 from telex.core.errors import Failure
 from telex.core.messages import Fields, Format, Message, Part, Request, Role, Tool, ToolChoice
+from telex.dialects.marks import hoist_marks
+from telex.dialects.openai_chat.caching import read_options
 from telex.dialects.openai_chat.parts import NAME, to_call, to_citation, to_part, to_provider_part
 from telex.dialects.openai_chat.signatures import read_details, read_signature
 from telex.dialects.operation import GENERATE, Operation
@@ -66,6 +68,7 @@ class WireRequest(Struct):
     safety_identifier: str | None = None
     user: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: Fields | None = None
     stream: bool | None = None
     stream_options: WireStreamOptions | None = None
 
@@ -106,6 +109,7 @@ def to_request(wire: WireRequest, extra: Fields, body: bytes) -> Request | Failu
         return messages
     stop = [wire.stop] if isinstance(wire.stop, str) else wire.stop or []
     options = wire.stream_options
+    cache, _, unsaid = read_options(wire.prompt_cache_options or {})
     if options and not wire.stream:
         raise WrongField("stream_options", "it is only allowed when 'stream' is true")
     return Request(
@@ -128,9 +132,10 @@ def to_request(wire: WireRequest, extra: Fields, body: bytes) -> Request | Failu
         effort=wire.reasoning_effort,
         user=wire.safety_identifier or wire.user,
         cache_key=wire.prompt_cache_key,
+        cache=cache,
         stream=bool(wire.stream),
         include_usage=bool(options and options.include_usage),
-        extra=extra,
+        extra={**extra, **{f"prompt_cache_options.{name}": value for name, value in unsaid.items()}},
         dialect=NAME,
         body=body,
     )
@@ -163,7 +168,7 @@ def to_message(wire: WireMessage, extra: Fields, place: str) -> Message:
             raise WrongField(f"{place}.tool_call_id", "a tool's message must say which call it answers")
         legacy = "legacy" if wire.role == "function" else ""
         result = Part("tool_result", id=wire.tool_call_id or "", name=wire.name or "", tool=legacy, parts=tuple(parts))
-        return Message(role, (result,), extra=extra)
+        return Message(role, (hoist_marks(result),), extra=extra)
     if role == "assistant":
         sign(parts, extra)
         cite(parts, wire.annotations or [])

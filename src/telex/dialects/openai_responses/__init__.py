@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from telex.core.messages import Fields, Request
+from telex.dialects.marks import Marks
 from telex.dialects.openai_chat import decode_models, encode_model, encode_models
-from telex.dialects.openai_chat.caching import withheld
+from telex.dialects.openai_chat.caching import most_marks
 from telex.dialects.openai_responses import count
 from telex.dialects.openai_responses.body import encode_request
 from telex.dialects.openai_responses.decoder import Decoder
 from telex.dialects.openai_responses.encoder import Encoder, encode_reply
 from telex.dialects.openai_responses.errors import decode_error, encode_error, status_of
+from telex.dialects.openai_responses.history import takes_mark
 from telex.dialects.openai_responses.parts import NAME
 from telex.dialects.openai_responses.request import decode_request
 from telex.dialects.operation import COUNT as COUNTS
@@ -24,6 +26,7 @@ __all__ = [
     "FIELDS",
     "FIRST_NUMBER",
     "KEEP_ALIVE",
+    "MARKS",
     "MODELS",
     "NAME",
     "PLACE",
@@ -44,7 +47,6 @@ __all__ = [
     "generate_path",
     "request_headers",
     "status_of",
-    "withheld",
 ]
 
 FIELDS = {
@@ -63,12 +65,14 @@ FIELDS = {
     "show_thinking": "reasoning.summary",
     "user": "safety_identifier",
     "cache_key": "prompt_cache_key",
+    "cache": "prompt_cache_options",
     "parts.cache": "input[].content[].prompt_cache_breakpoint",
 }
 CONTENT = frozenset({"image.data", "image.url", "audio", "file.data", "file.url", "reasoning.signed"})
-ESSENTIAL = frozenset({"background", "conversation", "moderation", "previous_response_id", "prompt"})
+ESSENTIAL = frozenset({"background", "conversation", "moderation", "previous_response_id", "prompt", "prompt_cache_options.prewarm"})
 PLACE, SYSTEM = ("input", "content", "content"), "instructions"
 PATHS = {"/v1/responses": GENERATE, "/v1/responses/input_tokens": COUNTS}
+MARKS = Marks(takes_mark, most_marks, some_models=True)
 DEFAULTS: Fields = {}
 MODELS, AUTH, REQUEST_ID = "/models", "bearer", "x-request-id"
 COUNT = count

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from telex.core.messages import Fields, Format, Message, Request, Tool, ToolChoice
 from telex.dialects.openai_chat.body import SCHEMA_NAME, from_user
+from telex.dialects.openai_chat.caching import OPTIONS
 from telex.dialects.openai_chat.request import FORMATS
 from telex.dialects.openai_responses.history import History
 from telex.dialects.openai_responses.parts import NAME
@@ -55,6 +56,7 @@ def from_request(request: Request) -> Fields:
         ("reasoning", from_effort(request)),
         ("safety_identifier", from_user(request.user)),
         ("prompt_cache_key", request.cache_key),
+        ("prompt_cache_options", OPTIONS[request.cache]),
     ):
         if value is not None:
             fields[name] = value
@@ -64,9 +66,10 @@ def from_request(request: Request) -> Fields:
 def leading(messages: tuple[Message, ...]) -> tuple[str | None, tuple[Message, ...]]:
     """The instructions that a conversation begins with, if they are one text without a mark, and the rest of it, if that is anything."""
     first = messages[0] if len(messages) > 1 else None
-    plain = first is not None and [(part.kind, part.cache) for part in first.parts] == [("text", None)]
-    if first is not None and plain and first.role in ("system", "developer"):
-        return first.parts[0].text, messages[1:]
+    if first is not None and first.role in ("system", "developer") and len(first.parts) == 1:
+        [part] = first.parts
+        if part.kind == "text" and part.cache is None:
+            return part.text, messages[1:]
     return None, messages
 
 

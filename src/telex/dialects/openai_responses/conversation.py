@@ -6,7 +6,8 @@ from typing import get_args
 
 from msgspec.structs import replace
 
-from telex.core.messages import Fields, Message, Part, Role
+from telex.core.messages import Fields, Keeping, Message, Part, Role
+from telex.dialects.marks import hoist_marks
 from telex.dialects.openai_chat.parts import to_provider_part
 from telex.dialects.openai_responses.parts import CONTENT_TYPE, NAME, extras, own, to_part, to_picture
 from telex.dialects.reading import WrongField, rest, said, text
@@ -25,11 +26,12 @@ SIGNS_PARTS = "gemini"
 
 
 class Conversation:
-    """`add` its items in order; `messages` has those that are closed. `whole`: all of it is here, so each result follows its call."""
+    """`add` its items in order; `messages` has those that are closed. `whole`: all of it is here, so each result follows its call.
+    `usual`: how long marks last that do not say."""
 
-    def __init__(self, whole: bool) -> None:
+    def __init__(self, whole: bool, usual: Keeping) -> None:
         self.messages: list[Message] = []
-        self._whole = whole
+        self._whole, self._usual = whole, usual
         self._turn: list[Part] = []  # what the model said since somebody else did
         self._called: set[str] = set()
 
@@ -63,7 +65,7 @@ class Conversation:
         role = item.get("role")
         if role not in ROLES:
             raise WrongField(f"{place}.role", f"expected one of {', '.join(ROLES)}")
-        parts, extra = to_content(item, "content", place), rest(item, "type", "role", "content", "id", "status")
+        parts, extra = to_content(item, "content", place, self._usual), rest(item, "type", "role", "content", "id", "status")
         if role != "assistant":
             self.close()
             self.messages.append(Message(role, tuple(parts), extra=extra))
@@ -88,8 +90,8 @@ class Conversation:
             raise WrongField(f"{place}.call_id", "no earlier item of the input made this call")
         tool = "custom" if kind == "custom_tool_call_output" else ""
         more = extras(rest(item, "type", "id", "status", "call_id", "output"))
-        result = Part("tool_result", id=id, tool=tool, parts=tuple(to_content(item, "output", place)), **more)
-        self.messages.append(Message("tool", (result,)))
+        held = tuple(to_content(item, "output", place, self._usual))
+        self.messages.append(Message("tool", (hoist_marks(Part("tool_result", id=id, tool=tool, parts=held, **more)),)))
 
     def _other(self, item: Fields, kind: str) -> None:
         if kind == "additional_tools":  # they are among the request's
@@ -103,7 +105,7 @@ class Conversation:
             self._turn.append(part)
 
 
-def to_content(item: Fields, field: str, place: str) -> list[Part]:
+def to_content(item: Fields, field: str, place: str, usual: Keeping) -> list[Part]:
     """Content as a string or as a list of pieces."""
     content = item.get(field)
     if isinstance(content, str):
@@ -115,7 +117,8 @@ def to_content(item: Fields, field: str, place: str) -> list[Part]:
         where = f"{place}.{field}[{number}]"
         if not isinstance(piece, dict):
             raise WrongField(where, "expected object")
-        parts.append(to_part(piece, where, sum(len(part.text) for part in parts if part.kind == "text")))
+        before = sum(len(part.text) for part in parts if part.kind == "text")
+        parts.append(to_part(piece, where, before, usual))
     return parts
 
 

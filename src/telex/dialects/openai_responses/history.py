@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
-from telex.core.messages import Fields, Message, Part
+from telex.core.messages import Fields, Keeping, Message, Part
 from telex.dialects.openai_chat.body import audio_format
 from telex.dialects.openai_chat.caching import marked
 from telex.dialects.openai_responses.parts import CONTENT_TYPE, NAME, own
@@ -80,10 +78,7 @@ class History:
     def _result(self, part: Part) -> Fields:
         id = part.id or self._unnamed.get(part.name, "")
         kind = "custom_tool_call_output" if id in self._custom else "function_call_output"
-        held = list(part.parts)
-        if held and part.cache:
-            held[-1] = replace(held[-1], cache=part.cache)
-        return {"type": kind, "call_id": id, "output": contents(held) or ""}
+        return {"type": kind, "call_id": id, "output": contents(list(part.parts), part.cache) or ""}
 
 
 def reasoning(part: Part, thoughts: list[Part]) -> Fields:
@@ -99,20 +94,27 @@ def reasoning(part: Part, thoughts: list[Part]) -> Fields:
     return {**item, "encrypted_content": part.data}
 
 
-def contents(parts: list[Part]) -> str | list[Fields]:
-    """Content that is nothing but one text, as a string."""
-    pieces = [piece for part in parts if (piece := content(part)) is not None]
+def takes_mark(part: Part, message: Message) -> bool:
+    """The model's own words and calls can't be marked, nor audio; of a result its last piece is."""
+    if part.kind == "tool_result":
+        return bool(part.parts) and is_markable(part.parts[-1])
+    return message.role != "assistant" and is_markable(part)
+
+
+def is_markable(part: Part) -> bool:
+    return bool(part.text) if part.kind == "text" else part.kind in ("image", "file")
+
+
+def contents(parts: list[Part], life: Keeping | None = None) -> str | list[Fields]:
+    """Content that is nothing but one text, as a string. `life`: of the mark behind all of it."""
+    pieces = [marked(piece, part.cache) for part in parts if (piece := content(part)) is not None]
+    pieces = [*pieces[:-1], *(marked(piece, life) for piece in pieces[-1:])]
     alone = len(pieces) == 1 and pieces[0].keys() == {"type", "text"}
     return pieces[0]["text"] if alone else pieces
 
 
 def content(part: Part) -> Fields | None:
     """A piece of what the model is given; None of what can't be."""
-    piece = unmarked(part)
-    return piece and marked(piece, part.cache)
-
-
-def unmarked(part: Part) -> Fields | None:
     match part.kind:
         case "text" | "refusal" | "reasoning":
             return {"type": "input_text", "text": part.text}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from telex.core.messages import Citation, Fields, Part
+from msgspec.structs import replace
+
+from telex.core.messages import Citation, Fields, Keeping, Part
 from telex.dialects.openai_chat.caching import MARK, read_mark
 from telex.dialects.openai_chat.parts import split_data_url, to_provider_part
 from telex.dialects.reading import WrongField, base64, inner, rest, said, text
@@ -18,9 +20,7 @@ CONTENT_TYPE = "reasoning_text"
 
 def extras(fields: Fields) -> dict[str, Any]:
     """Fields without a word, and whose they are, as a part keeps them."""
-    mark = read_mark(fields)
-    more = rest(fields, MARK) if mark else fields
-    return mark | ({"dialect": NAME, "extra": more} if more else {})
+    return {"dialect": NAME, "extra": fields} if fields else {}
 
 
 def own(part: Part) -> Fields:
@@ -28,8 +28,13 @@ def own(part: Part) -> Fields:
     return part.extra if part.dialect == NAME else {}
 
 
-def to_part(wire: Fields, place: str, offset: int = 0) -> Part:
-    """A piece of content. `offset`: characters of the text before it."""
+def to_part(wire: Fields, place: str, offset: int = 0, usual: Keeping = "short") -> Part:
+    """A piece of content, with its mark. `offset`: characters of the text before it; `usual`: how long a mark lasts that does not say."""
+    life = read_mark(wire.get(MARK), usual)
+    return replace(unmarked_part(rest(wire, MARK), place, offset), cache=life) if life else unmarked_part(wire, place, offset)
+
+
+def unmarked_part(wire: Fields, place: str, offset: int) -> Part:
     kind = wire.get("type")
     if not isinstance(kind, str):
         raise WrongField(f"{place}.type", "expected str")

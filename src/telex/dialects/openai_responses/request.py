@@ -17,7 +17,8 @@ from msgspec import Meta, Raw, Struct
 
 from telex.core import json
 from telex.core.errors import Failure
-from telex.core.messages import Fields, Format, Message, Part, Request, Tool, ToolChoice
+from telex.core.messages import Fields, Format, Keeping, Message, Part, Request, Tool, ToolChoice
+from telex.dialects.openai_chat.caching import read_options
 from telex.dialects.openai_chat.request import FORMATS, MODES, Positive, tool_name
 from telex.dialects.openai_responses.conversation import Conversation
 from telex.dialects.openai_responses.parts import NAME
@@ -45,6 +46,7 @@ class WireRequest(Struct):
     safety_identifier: str | None = None
     user: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: Fields | None = None
     stream: bool | None = None
     stream_options: Fields | None = None
 
@@ -103,9 +105,10 @@ def to_request(wire: WireRequest, extra: Fields, body: bytes) -> Request | Failu
     include = wire.include or []
     logprobs = LOGPROBS in include or bool(wire.top_logprobs)
     reasoning = wire.reasoning or {}
+    cache, usual, unsaid = read_options(wire.prompt_cache_options or {})
     return Request(
         model=wire.model,
-        messages=to_messages(wire, whole=not elsewhere),
+        messages=to_messages(wire, not elsewhere, usual),
         tools=tuple(to_tool(tool, f"tools[{i}]") for i, tool in enumerate([*(wire.tools or ()), *later_tools(wire.input)])),
         tool_choice=to_choice(wire.tool_choice),
         parallel_calls=wire.parallel_tool_calls,
@@ -119,9 +122,10 @@ def to_request(wire: WireRequest, extra: Fields, body: bytes) -> Request | Failu
         show_thinking=bool(said(reasoning, "summary", "reasoning", str)) or None,
         user=wire.safety_identifier or wire.user,
         cache_key=wire.prompt_cache_key,
+        cache=cache,
         stream=bool(wire.stream),
         include_usage=True,
-        extra=said_beyond(wire, include, extra),
+        extra=said_beyond(wire, include, extra) | {f"prompt_cache_options.{name}": value for name, value in unsaid.items()},
         dialect=NAME,
         body=body,
     )
@@ -145,8 +149,8 @@ def said_beyond(wire: WireRequest, include: list[str], extra: Fields) -> Fields:
     return fields
 
 
-def to_messages(wire: WireRequest, whole: bool) -> tuple[Message, ...]:
-    conversation = Conversation(whole)
+def to_messages(wire: WireRequest, whole: bool, usual: Keeping) -> tuple[Message, ...]:
+    conversation = Conversation(whole, usual)
     if wire.instructions is not None:
         conversation.messages.append(Message("system", (Part("text", wire.instructions),)))
     if isinstance(wire.input, str):

@@ -50,7 +50,7 @@ def choices(draw: st.DrawFn, index: int, dialect: str = "openai-chat") -> Choice
     return Choice(index, tuple(parts), Finish(index, reason, FINISHES[dialect][reason]))  # type: ignore[arg-type]
 
 
-usages = st.builds(lambda i, o, c, r: Usage(i + c, o + r, c, 0, r), tokens, tokens, tokens, tokens)
+usages = st.builds(lambda i, o, c, w, r: Usage(i + c + w, o + r, c, w, r), tokens, tokens, tokens, tokens, tokens)
 plain_words = words.filter(lambda text: not any(phrase in text.lower() for phrase in TOO_LONG))
 failures = st.builds(lambda message: Failure("upstream_error", message, type="server_error", code="boom"), plain_words)
 

@@ -78,8 +78,8 @@ class Scene:
 
     async def silent(self, reader: Reader, colour: Colour, up: str, plays: Iterable[Play]) -> tuple[int, list[int]]:
         """How many were played, and the numbers of those of which the reader did not say that they broke."""
-        raised = [await self.read(reader, colour, up, play) for play in plays]
-        return len(raised), [number for number, error in enumerate(raised) if error is None]
+        unheard = [await self.read(reader, colour, up, play) is None for play in plays]  # an error that is kept keeps its connection
+        return len(unheard), [number for number, silent in enumerate(unheard) if silent]
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from telex.gateway.server import listen
 from telex.testing import Head, Play, ScriptedUpstream, Send, Stall, Wait, say
 from telex.testing.answers import SSE
 
@@ -36,6 +37,27 @@ async def refusing(child: Child) -> None:
                         return
             except (ConnectionError, asyncio.IncompleteReadError):
                 return
+
+
+@pytest.mark.parametrize(
+    "anyio_backend", [("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})], ids=["asyncio", "uvloop"]
+)
+async def test_nothing_waits_in_the_kernel_for_more_to_send(anyio_backend: object) -> None:
+    """Or every answer on a connection that is used again takes 40 ms longer (Nagle's algorithm and a delayed acknowledgement)."""
+    loop, accepted = asyncio.get_running_loop(), asyncio.Event()
+    delays: list[int] = []
+
+    class Server(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            delays.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            accepted.set()
+
+    with listen("127.0.0.1", 0) as listener:
+        server = await loop.create_server(Server, sock=listener)
+        async with connect(listener.getsockname()[1]), asyncio.timeout(PATIENT):
+            await accepted.wait()
+        server.close()
+    assert delays == [1]
 
 
 async def test_a_port_in_use_is_said_plainly(tmp_path: Path) -> None:

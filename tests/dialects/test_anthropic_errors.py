@@ -33,7 +33,7 @@ KINDS: list[tuple[int, Fields, Kind]] = [
     (402, error("billing_error"), "upstream_denied"),
     (403, error("permission_error"), "permission_denied"),
     (404, error("not_found_error"), "not_found"),
-    (409, error("conflict_error"), "bad_request"),
+    (409, error("conflict_error"), "upstream_error"),
     (413, error("request_too_large"), "too_large"),
     (429, error("rate_limit_error"), "rate_limited"),
     (429, error("rate_limit_error", details={"error_code": "enforced_spend_limit_reached"}), "quota_exhausted"),
@@ -116,6 +116,7 @@ def test_a_providers_own_type_and_code_are_said_again() -> None:
         (Failure("rate_limited", "Boom.", type="tokens"), "rate_limit_error"),
         (Failure("permission_denied", "Boom.", type="invalid_request_error", status=403), "permission_error"),
         (Failure("overloaded", "Boom.", type="api_error", status=503), "overloaded_error"),
+        (Failure("upstream_error", "Boom.", type="conflict_error", status=409), "api_error"),
     ],
 )
 def test_a_type_that_is_anothers_or_of_another_status_is_not(failure: Failure, type: str) -> None:

@@ -66,7 +66,7 @@ STATUSES: list[tuple[int, dict[str, Any], Kind]] = [
     (403, {}, "permission_denied"),
     (404, {"code": "model_not_found"}, "not_found"),
     (408, {}, "timeout"),
-    (409, {}, "bad_request"),
+    (409, {}, "upstream_error"),
     (413, {}, "too_large"),
     (422, {}, "bad_request"),
     (429, {"type": "requests", "code": "rate_limit_exceeded"}, "rate_limited"),
@@ -94,7 +94,7 @@ def test_statuses(status: int, fields: dict[str, Any], kind: Kind) -> None:
 
 def test_what_is_worth_another_try() -> None:
     again = {status for status, fields, _ in STATUSES if decode(status, error(**fields)).consequence.again}
-    assert {408, 429, 500, 502, 503, 504, 529, 599} == again
+    assert {408, 409, 429, 500, 502, 503, 504, 529, 599} == again
     assert not decode(429, error(type="insufficient_quota")).consequence.again
 
 

@@ -15,6 +15,7 @@ STATUSES: dict[int, Kind] = {
     403: "permission_denied",
     404: "not_found",
     408: "timeout",
+    409: "upstream_error",  # a lock of its own that it did not get: what SDKs try again
     413: "too_large",
     429: "rate_limited",
     503: "overloaded",

@@ -92,7 +92,8 @@ def tokens_of(usage: Any) -> tuple[int, int, int, int]:
     if usage is None:
         return (0, 0, 0, 0)
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
-    return usage.prompt_tokens, usage.completion_tokens, prompt.cached_tokens, completion.reasoning_tokens
+    cached, reasoning = prompt.cached_tokens if prompt else 0, completion.reasoning_tokens if completion else 0
+    return usage.prompt_tokens, usage.completion_tokens, cached, reasoning
 
 
 class OpenAI:

@@ -15,7 +15,7 @@ from telex.cli.loading import wait_for_local
 from telex.cli.race import run_race, show_race
 from telex.config import Config
 from telex.core.errors import TelexError
-from telex.gateway.server import Process, listen, url_of
+from telex.gateway.server import Process, allow_files, listen, url_of
 from telex.local.model import LocalModelError
 from telex.telemetry.logs import configure_logs
 
@@ -33,6 +33,7 @@ curl -N {url}/v1/chat/completions -H 'content-type: application/json' \\
 async def serve_gateway(config: Config, prompt: str | None) -> int:
     """Serve until a signal. With a prompt, race it first; behind the race, end at once if nobody watches."""
     console = Console()
+    allow_files()
     listener = listen(config.server.host, config.server.port)
     url = url_of(listener)
     process = Process(config, listener)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import math
+import resource
 import signal
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 
@@ -20,6 +21,9 @@ from telex.generation.engine import Engine
 from telex.generation.generation import Generation
 
 CLOSING = Failure("truncated", "Telex is shutting down, so the answer ends here.", code="shutting_down")
+
+FILES = 10_240
+"""Open files that a system without a limit of its own lets a process have: macOS says that it has none, and means these."""
 
 
 class Server(uvicorn.Server):
@@ -51,6 +55,15 @@ def listen(host: str, port: int) -> socket.socket:
             raise TelexError(f"Port {port} of {host} is in use: stop what listens there, or choose another with --port.") from None
         raise TelexError(f"Port {port} of {host} can't be listened on: {error.strerror}.") from None
     return listener
+
+
+def allow_files() -> None:
+    """Let this process open as many files as it may: a stream takes two, and usual limits are 256 and 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # then it stays as it is
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def url_of(listener: socket.socket) -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,18 @@ async def test_200_mb_to_a_client_that_never_reads_grow_the_gateway_by_less_than
                 assert child.rss - before < 20 << 20
                 sock.close()
                 await call.until("left_at", CEILING)
+
+
+async def test_clients_that_never_read_cost_kilobytes_each(tmp_path: Path) -> None:
+    count = 30
+    with ScriptedUpstream(say("warm"), pour(200 << 20)) as upstream:
+        async with serve(tmp_path, config(upstream)) as child, AsyncExitStack() as stack:
+            assert (await ask(child.port)).text == "warm"
+            before = child.rss
+            for _ in range(count):
+                stack.enter_context(await never_reads(child.port))
+            await asyncio.gather(*(settled(call) for call in (await upstream.until(1 + count))[1:]))
+            assert child.rss - before < count * (512 << 10)
 
 
 async def settled(call: Call) -> None:

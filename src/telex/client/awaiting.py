@@ -163,7 +163,7 @@ class AsyncStream(Generic[T]):
     """An answer as it comes. Entering it waits for the first content and raises what came instead; leaving it ends the generation, closing
     the provider's connection if there is more to come.
 
-    Every way of reading pulls: beyond 64 KiB what is not read stays with the provider. After a break each goes on where the last one
+    Every way of reading pulls: beyond 24 KiB what is not read stays with the provider. After a break each goes on where the last one
     stopped, and each raises `Interrupted` where the answer broke off, or `Cancelled` where it was stopped. One task reads; any `cancel`s.
     """
 

@@ -15,8 +15,9 @@ from msgspec import Struct
 from telex.core.errors import Failure
 from telex.core.events import Event
 
-HIGH_WATER = 64 << 10
-"""Unread bytes above which whoever writes should pause; and what a reader of a kept log is given at once, up to one frame more."""
+HIGH_WATER = 24 << 10
+"""Unread bytes above which whoever writes should pause: as many as one read brings, which alone is no reason to. And what a reader of a
+kept log is given at once, up to one frame more."""
 
 REPLY_LIMIT = 64 << 20
 """Bytes that a reply may have which is kept."""

@@ -14,6 +14,9 @@ from telex.core.errors import Failure
 HEAD_LIMIT = 64 << 10
 """Bytes that the head of an answer may have."""
 
+READ = 24 << 10
+"""Bytes that one read takes at most: for what it brought a pause comes too late, and a reader who stopped keeps it three times over."""
+
 
 class Receiver(Protocol):
     """Who asked. After `on_end` or `on_failure` nothing more is said; any of these may call the connection's `abort`.
@@ -37,12 +40,15 @@ class Channel(Protocol):
     def abort(self) -> None: ...
 
 
-class Connection(asyncio.Protocol):
-    """At most one exchange at a time. `release` gets the connection back when its exchange ended so that another can follow."""
+class Connection(asyncio.BufferedProtocol):
+    """At most one exchange at a time. `release` gets the connection back when its exchange ended so that another can follow. `room`: where
+    the event loop puts what it reads; as it is handed on at once, all connections of a loop can share it.
+    """
 
-    def __init__(self, name: str, release: Callable[[Connection], None], forget: Callable[[Connection], None]) -> None:
+    def __init__(self, name: str, room: memoryview, release: Callable[[Connection], None], forget: Callable[[Connection], None]) -> None:
         self.closed = False
         self._name = name
+        self._room = room
         self._release = release
         self._forget = forget
         self._receiver: Receiver | None = None
@@ -84,13 +90,16 @@ class Connection(asyncio.Protocol):
         if (sock := transport.get_extra_info("socket")) is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._receiver is None:  # a server that talks out of turn
             self.abort()
             return
-        self._received += len(data)
+        self._received += nbytes
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._room[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if not self._whole:
                 self._fail(Failure("malformed", f"What {self._name} sent is not HTTP."))

@@ -12,7 +12,7 @@ import certifi
 
 from telex.core.errors import Failure
 from telex.upstream.address import BadAddress, Origin
-from telex.upstream.connection import Channel, Connection
+from telex.upstream.connection import READ, Channel, Connection
 from telex.upstream.proxies import Tunnel, find_proxy
 
 IDLE_SECONDS = 30.0
@@ -40,6 +40,7 @@ class Pool:
     def __init__(self) -> None:
         self._idle: dict[Origin, deque[tuple[float, Connection]]] = {}
         self._open: set[Connection] = set()
+        self._room = memoryview(bytearray(READ))
         self._tls: ssl.SSLContext | None = None
         self._closed = False
 
@@ -78,7 +79,7 @@ class Pool:
 
     async def _connect(self, origin: Origin) -> Connection | Failure:
         def make() -> Connection:
-            return Connection(str(origin), lambda connection: self._release(origin, connection), self._open.discard)
+            return Connection(str(origin), self._room, lambda connection: self._release(origin, connection), self._open.discard)
 
         proxy = find_proxy(origin)
         if proxy is not None and origin.secure:

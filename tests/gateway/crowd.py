@@ -15,7 +15,7 @@ from telex.testing import Beat, Call, Hang, Head, Play, ScriptedUpstream, Send, 
 from telex.testing.answers import SSE
 
 from .client import PATIENT, Client, connect
-from .house import Child, serve
+from .house import Child, serve, unheard
 
 FIRST = b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
 SLOW: Play = (Head(200, SSE), Send(FIRST), Beat(FIRST, 1.0))
@@ -70,20 +70,8 @@ class Town(Struct):
 @asynccontextmanager
 async def town(folder: Path) -> AsyncIterator[Town]:
     with ScriptedUpstream(SLOW) as up, ScriptedUpstream((Hang(),)) as hung:
-        async with serve(folder, CONFIG.format(up=up.url, hung=hung.url)) as child:
-            reading = asyncio.create_task(read_log(child))
-            try:
-                yield Town(child, up, hung, child.files)
-            finally:
-                reading.cancel()
-                await asyncio.wait([reading])
-
-
-async def read_log(child: Child) -> None:
-    """A log of which nobody reads holds up who writes it."""
-    assert child.process.stderr
-    while await child.process.stderr.read(1 << 16):
-        pass
+        async with serve(folder, CONFIG.format(up=up.url, hung=hung.url)) as child, unheard(child):
+            yield Town(child, up, hung, child.files)
 
 
 class Visit(Struct):

@@ -120,3 +120,21 @@ async def serve(folder: Path, config: str = "") -> AsyncIterator[Child]:
         if process.returncode is None:
             process.kill()
             await process.communicate()
+
+
+@asynccontextmanager
+async def unheard(child: Child) -> AsyncIterator[None]:
+    """Its log is read and forgotten: one that nobody reads holds up who writes it, once the pipe is full."""
+    log = child.process.stderr
+    assert log
+
+    async def forget() -> None:
+        while await log.read(1 << 16):
+            pass
+
+    reading = asyncio.create_task(forget())
+    try:
+        yield
+    finally:
+        reading.cancel()
+        await asyncio.wait([reading])

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
-from structlog.testing import capture_logs
 
 from sdk.cuts.readers import COLOURS, FOLLOWING, READERS, WAITING
 from sdk.cuts.scene import UPSTREAMS, cuts, scene, torn
 from telex.testing import Close, Reset, Script, Send
 
-from .test_promises import tell
+from .telling import tell
 
 pytestmark = pytest.mark.soak
 ENDS: dict[str, Script] = {"as it should": (), "with a FIN": (Close(),), "with an RST": (Reset(),)}
 """How the provider's connection ends."""
 
 
-@pytest.fixture
-def quiet() -> Iterator[None]:
-    """Without thousands of lines of the log, which hide the numbers."""
-    with capture_logs():
-        yield
-
-
-@pytest.mark.usefixtures("quiet")
 async def test_p5_no_cut_is_silent_to_any_reader() -> None:
     tried, silent = Counter[str](), list[str]()
     async with scene() as stage:
@@ -44,7 +34,6 @@ async def test_p5_no_cut_is_silent_to_any_reader() -> None:
     assert silent == []
 
 
-@pytest.mark.usefixtures("quiet")
 async def test_p5_no_byte_is_silent() -> None:
     """By the first reader of each SDK."""
     tried, silent = 0, list[str]()

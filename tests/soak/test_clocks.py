@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from typing import Any
 
 import pytest
-from gateway.dialects import DIALECTS as NAMES
-from gateway.dialects import asks
 
-from gateway.client import connect, request
+from gateway.client import Answer, connect
 from gateway.house import gateway
+from gateway.speech import ALIVE, CLIENTS, asked, told
 from telex.config import Timeouts
-from telex.core import sse
-from telex.core.errors import Failure
-from telex.dialects import DIALECTS
 from telex.gateway.deliver import KEEP_ALIVE_SECONDS
 from telex.testing import Beat, Call, Head, Play, ScriptedUpstream, Send, Stall, render
 from telex.testing.answers import SSE, words
@@ -36,39 +30,32 @@ def breaks_off(call: Call) -> Play:
     return Head(200, SSE), Send(b"".join(frames[: first + 1])), after
 
 
-async def hear(port: int, name: str, model: str) -> tuple[list[float], float, bool]:
+async def hear(port: int, client: str, question: bytes) -> tuple[list[float], float, bool]:
     """Seconds from one sign of life to the next, the first from the last word; how long until it ended; and whether by an error."""
-    path, body, headers = asks(name, f"{name}/{model.split()[0]}", stream=True)
-    async with connect(port) as client, asyncio.timeout(400):
-        client.send(request(json.dumps(body).encode(), path=path, headers=headers))
-        await client.head()
+    async with connect(port) as connection, asyncio.timeout(400):
+        connection.send(question)
+        status, headers = await connection.head()
         signs, said, last = list[float](), b"", time.monotonic()
         began = last
-        while piece := await next_piece(client):
+        while piece := await connection._piece():  # however long it takes
             now = time.monotonic()
-            if piece == DIALECTS[name].KEEP_ALIVE:
+            if piece == ALIVE[client]:
                 signs.append(now - last)
                 last = now
             elif b"Hi" in piece:
                 began = last = now
             said += piece
-    decoder = DIALECTS[name].Decoder()
-    events = [event for frame in sse.Decoder().feed(said) for event in decoder.feed(frame)]
-    return signs, time.monotonic() - began, isinstance(events[-1], Failure)
-
-
-async def next_piece(client: Any) -> bytes:
-    """However long it takes."""
-    piece: bytes = await client._piece()
-    return piece
+    return signs, time.monotonic() - began, told(client, Answer(status, headers, said, connection.whole)).broken
 
 
 async def test_p9_signs_of_life_stop_only_one_of_the_clocks() -> None:
     with ScriptedUpstream(breaks_off) as upstream:
-        providers = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in NAMES}
+        providers = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in CLIENTS}
         async with gateway(providers=providers) as house:
-            pairs = [(name, model) for name in NAMES for model in LIMITS]
-            heard = await asyncio.gather(*(hear(house.port, name, model) for name, model in pairs))
+            pairs = [(name, model) for name in CLIENTS for model in LIMITS]
+            heard = await asyncio.gather(
+                *(hear(house.port, name, asked(name, f"{name}/{model.split()[0]}", stream=True)) for name, model in pairs)
+            )
     for (name, model), (signs, ended, failed) in zip(pairs, heard, strict=True):
         shown = ", ".join(f"{seconds:.1f}" for seconds in signs) or "none"
         tell(

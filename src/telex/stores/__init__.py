@@ -1,0 +1,1 @@
+"""What outlives a request: behind small ports, in memory or in a file of SQLite."""

@@ -1,0 +1,19 @@
+"""Every store there is, for the tests that all must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from telex.stores.memory import MemoryStore
+from telex.stores.ports import Store
+from telex.stores.sqlite import SqliteStore
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "telex.db")
+    yield store
+    store.close()

@@ -1,0 +1,36 @@
+"""Where a store may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from telex.stores.location import BadLocation, parse_store
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///telex.db", "telex.db"),
+        ("sqlite:///data/telex.db", "data/telex.db"),
+        ("sqlite:////var/lib/telex.db", "/var/lib/telex.db"),
+        ("sqlite:///my data.db", "my data.db"),
+    ],
+)
+def test_a_file(url: str, path: str) -> None:
+    assert parse_store(url) == Path(path)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "telex.db", "sqlite://telex.db", "sqlite:///", "sqlite:///a/", "sqlite:///:memory:", "sqlite:///a?mode=ro"]
+)
+def test_anything_else_is_refused(url: str) -> None:
+    with pytest.raises(BadLocation, match=r"names no file as in 'sqlite:///telex\.db'"):
+        parse_store(url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://localhost/telex", "postgres://localhost"])
+def test_postgresql_comes_later(url: str) -> None:
+    with pytest.raises(BadLocation, match="later version"):
+        parse_store(url)

@@ -2,10 +2,11 @@
 
 from telex.config.document import ConfigError, nearest
 from telex.config.load import LOOPBACK, change_server, default_config, load_config, parse_config, read_key
-from telex.config.schema import Config, Model, OnDisconnect, Provider, Retention, Secret, Server, Target, Timeouts, wrong_limit
+from telex.config.schema import Admin, Config, Model, OnDisconnect, Provider, Retention, Secret, Server, Target, Timeouts, wrong_limit
 
 __all__ = [
     "LOOPBACK",
+    "Admin",
     "Config",
     "ConfigError",
     "Model",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from telex.config.schema import Config, Model, Provider, Secret, Server, wrong_l
 from telex.config.units import bytes_of, seconds_of
 from telex.core.messages import Fields
 from telex.dialects import DIALECTS
+from telex.stores.location import parse_store
 from telex.upstream.address import BadAddress, parse_url
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -75,13 +76,19 @@ def known_rows() -> dict[str, Fields]:
 
 def check(document: Document, config: Config) -> Config:
     """What types alone can't say."""
-    if config.server.host not in LOOPBACK:
-        raise document.error(["server", "host"], f"access is open, so the host must be a loopback address and not '{config.server.host}'")
-    for key, read in (("resumable", seconds_of), ("max_bytes", bytes_of)):
+    if config.server.access == "open" and config.server.host not in LOOPBACK:
+        host = f"access is open, so the host must be a loopback address and not '{config.server.host}'"
+        raise document.error(["server", "host"], f'{host}; for others say access = "keys", and make one with `telex keys create`')
+    written: list[tuple[list[str], Callable[[str], object], str]] = [
+        (["store"], parse_store, config.store),
+        (["retention", "resumable"], seconds_of, config.retention.resumable),
+        (["retention", "max_bytes"], bytes_of, config.retention.max_bytes),
+    ]
+    for path, read, value in written:
         try:
-            read(getattr(config.retention, key))
+            read(value)
         except ValueError as error:
-            raise document.error(["retention", key], str(error)) from None
+            raise document.error(path, str(error)) from None
     for name, provider in config.providers.items():
         if provider.dialect not in DIALECTS:
             raise document.error(

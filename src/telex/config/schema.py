@@ -40,11 +40,12 @@ class KeySource(Struct, forbid_unknown_fields=True):
 
 
 class Server(Struct, forbid_unknown_fields=True, frozen=True):
-    """`hosts`: further names under which clients may address this server. `drain`: seconds that open answers get at the end."""
+    """`access`: open to whoever reaches it, which is for loopback, or with `keys`. `hosts`: further names under which clients may address
+    this server. `drain`: seconds that open answers get at the end."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8484
-    access: Literal["open"] = "open"
+    access: Literal["open", "keys"] = "open"
     drain: Annotated[float, Meta(ge=0)] = 30.0
     hosts: list[str] = field(default_factory=list)
     body_limit: Annotated[int, Meta(ge=1)] = 64 << 20
@@ -56,6 +57,12 @@ class Retention(Struct, forbid_unknown_fields=True, frozen=True):
 
     resumable: str = "15m"
     max_bytes: str = "1GB"
+
+
+class Admin(Struct, forbid_unknown_fields=True, frozen=True):
+    """What is everybody's: the page, the metrics. `keys_only`: it wants an admin key where access is open too; with keys it always does."""
+
+    keys_only: bool = False
 
 
 class Timeouts(Struct, forbid_unknown_fields=True, frozen=True):
@@ -133,11 +140,20 @@ class Model(Struct, forbid_unknown_fields=True):
 
 
 class Config(Struct, forbid_unknown_fields=True):
+    """`store`: where what is kept is kept, as a URL."""
+
+    store: str = "sqlite:///telex.db"
     server: Server = field(default_factory=Server)
     retention: Retention = field(default_factory=Retention)
+    admin: Admin = field(default_factory=Admin)
     timeouts: Timeouts = field(default_factory=Timeouts)
     providers: dict[str, Provider] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)
+
+    @property
+    def wants_keys(self) -> bool:
+        """Whether any of it is closed to who comes without a key."""
+        return self.server.access == "keys" or self.admin.keys_only
 
     def model_timeouts(self, model: Model | None) -> Timeouts:
         return msgspec.structs.replace(self.timeouts, **model.timeouts) if model and model.timeouts else self.timeouts

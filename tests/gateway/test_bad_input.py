@@ -198,10 +198,18 @@ async def test_an_unknown_model_of_the_list(house: House) -> None:
     assert "scripted-mini" in refused(await sent(house, b"", method="GET", path="/v1/models/scripted-minu"), 404, "model")
 
 
+def turned_away(answer: Answer, status: int, path: str) -> None:
+    """In the form of the path."""
+    if path.startswith("/v1/"):
+        refused(answer, status)
+    else:
+        assert (answer.status, answer.headers["content-type"], answer.json["status"]) == (status, "application/problem+json", status)
+
+
 @pytest.mark.parametrize("origin", ["http://evil.example", "https://127.0.0.1.evil.example", "null", "file://", "http://[::1", "nonsense"])
 @pytest.mark.parametrize("path", [PATH, "/v1/models", "/healthz"])
 async def test_a_foreign_origin(origin: str, path: str, house: House) -> None:
-    refused(await sent(house, chat(), path=path, headers={"origin": origin}), 403)
+    turned_away(await sent(house, chat(), path=path, headers={"origin": origin}), 403, path)
 
 
 async def test_an_origin_of_its_own(house: House) -> None:
@@ -213,7 +221,7 @@ async def test_an_origin_of_its_own(house: House) -> None:
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[::1", "192.0.2.1", "127.0.0.1@evil.example", ""])
 @pytest.mark.parametrize("path", [PATH, "/v1/models", "/healthz"])
 async def test_a_foreign_host(host: str, path: str, house: House) -> None:
-    refused(await sent(house, chat(), path=path, headers={"host": host}), 421)
+    turned_away(await sent(house, chat(), path=path, headers={"host": host}), 421, path)
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8484", "[::1]:8484", "127.0.0.1:1"])

@@ -140,23 +140,23 @@ async def test_pages_that_there_are_not(client: AsyncOpenAI, upstream: ScriptedU
 
 def hold(responses: Responses, id: str, size: int = 1) -> None:
     body = wire_json.encode({"model": "m", "input": "x" * size})
-    responses.hold(body, {"id": id, "output": []}, native=False)
+    responses.hold("", body, {"id": id, "output": []}, native=False)
 
 
 def test_the_oldest_make_room() -> None:
     responses = Responses(most=2)
     for id in ("a", "b", "c"):
         hold(responses, id)
-    assert responses.find("a") is None
-    assert isinstance(responses.find("b"), Held)
+    assert responses.find("", "a") is None
+    assert isinstance(responses.find("", "b"), Held)
 
 
 def test_bytes_are_bounded_too() -> None:
     responses = Responses(most_bytes=4000)
     hold(responses, "a", 1000)
     hold(responses, "b", 1000)
-    assert responses.find("a") is None
+    assert responses.find("", "a") is None
     hold(responses, "c", 9000)
-    assert json.dumps([responses.find(id) is None for id in "bc"]) == "[true, true]"
+    assert json.dumps([responses.find("", id) is None for id in "bc"]) == "[true, true]"
     hold(responses, "d")
-    assert responses.find("d") is not None
+    assert responses.find("", "d") is not None

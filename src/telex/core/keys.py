@@ -28,7 +28,3 @@ class Key(Struct, frozen=True):
 
     def may_use(self, model: str) -> bool:
         return self.models is None or model in self.models
-
-
-OPEN = Key("", "", admin=True)
-"""Whoever comes where access is open."""

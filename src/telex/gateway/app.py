@@ -19,16 +19,18 @@ from telex.dialects import Dialect
 from telex.dialects.framing import FRAMINGS
 from telex.dialects.operation import Operation
 from telex.dialects.paths import find_dialect, find_operation
+from telex.gateway.access import Access, key_of
 from telex.gateway.archive import Archive
-from telex.gateway.asgi import Receive, Scope, Send, error_response, identify, problem, respond, respond_error
+from telex.gateway.asgi import Receive, Scope, Send, error_response, identify, problem, respond, respond_error, respond_problem
 from telex.gateway.deliver import deliver, wants_numbers
-from telex.gateway.generations import ROOT, Generations, problem_response
-from telex.gateway.intake import ClientLeft, check_credentials, check_origin, headers_of, read_body, read_policy
+from telex.gateway.generations import ROOT, Generations
+from telex.gateway.intake import ClientLeft, check_origin, headers_of, read_body, read_policy
 from telex.gateway.record import log_record, record_of
 from telex.gateway.responses import Held, Responses, input_list
 from telex.gateway.timeouts import read_limits
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
+from telex.stores.ports import Store
 
 STORED = "openai-responses"
 """The dialect whose replies can be asked for again."""
@@ -42,11 +44,12 @@ API = ("/v1/", "/v1beta/")
 class Gateway:
     """`ready` is what `/readyz` answers. `end` is to be called with every generation that ended."""
 
-    def __init__(self, config: Config, engine: Engine) -> None:
+    def __init__(self, config: Config, engine: Engine, store: Store) -> None:
         self.ready = False
         self._config = config
         self._engine = engine
         self._archive = Archive(config.retention, engine.room)
+        self._access = Access(config, store.keys)
         self._responses = Responses()
         self._created = int(time.time())
         self._rest = Starlette(
@@ -71,17 +74,17 @@ class Gateway:
         path, query, headers = scope["path"], scope["query_string"].decode("latin-1"), headers_of(scope)
         found = find_operation(path, query)
         dialect = found[0] if found else find_dialect(path, query, headers)
-        failure = check_origin(scope, self._config.server) or check_credentials(headers, query)
-        if failure is not None and is_own(path):
-            await problem_response(failure.http_status, failure.message)(scope, receive, send)
-        elif failure is not None:
-            await respond_error(send, dialect, failure, [], new_id())
-        elif found is not None and found[1].kind == "count":
+        key = check_origin(scope, self._config.server) or await self._access.admit(scope, headers, query)
+        if isinstance(key, Failure):
+            await (respond_problem(send, key) if is_own(path) else respond_error(send, dialect, key, [], new_id()))
+            return
+        scope = {**scope, "telex.dialect": dialect, "telex.key": key}
+        if found is None:
+            await self._rest(scope, receive, send)
+        elif found[1].kind == "count":
             await self._count(dialect, found[1], scope, receive, send)
-        elif found is not None:
-            await self._generate(dialect, found[1], scope, receive, send)
         else:
-            await self._rest({**scope, "telex.dialect": dialect}, receive, send)
+            await self._generate(dialect, found[1], scope, receive, send)
 
     async def _generate(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
         id = new_id()
@@ -96,6 +99,7 @@ class Gateway:
         if isinstance(generation, Failure):
             await respond_error(send, dialect, generation, headers, id, framing)
             return
+        generation.owner = key_of(scope).id
         self._archive.add(generation)
         generation.keep = dialect.NAME == STORED
         await deliver(generation, receive, send, wants_numbers(headers_of(scope)))
@@ -120,7 +124,7 @@ class Gateway:
         reply = generation.reply
         if reply is not None and reply.failure is None:
             response = json.decode(generation.dialect.encode_reply(reply))
-            self._responses.hold(generation.request.body, response, native=reply.dialect == STORED)
+            self._responses.hold(generation.owner, generation.request.body, response, native=reply.dialect == STORED)
 
     async def _accept(self, id: str, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Generation | Failure:
         headers = headers_of(scope)
@@ -130,12 +134,12 @@ class Gateway:
         if isinstance(policy, Failure):
             return policy
         request = await self._read(dialect, operation, scope, receive)
-        return await self._engine.begin(id, request, limits, policy) if isinstance(request, Request) else request
+        return await self._engine.begin(id, request, limits, policy, key_of(scope).models) if isinstance(request, Request) else request
 
     async def _read(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Request | Failure:
         body = await read_body(scope, receive, self._config.server.body_limit)
         if dialect.NAME == STORED and isinstance(body, bytes):
-            body = self._responses.spell_out(body)
+            body = self._responses.spell_out(key_of(scope).id, body)
         return body if isinstance(body, Failure) else dialect.decode_request(body, operation, headers_of(scope))
 
     async def _count(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,7 +152,7 @@ class Gateway:
             request = await self._read(dialect, operation, scope, receive)
         except ClientLeft:
             return
-        counted = await self._engine.count(request) if isinstance(request, Request) else request
+        counted = await self._engine.count(request, key_of(scope).models) if isinstance(request, Request) else request
         if isinstance(counted, Failure):
             await respond_error(send, dialect, counted, [], id)
         else:
@@ -196,15 +200,15 @@ class Gateway:
     def _find(self, request: HttpRequest) -> Held | Response:
         id = request.path_params["id"]
         unknown = Failure("not_found", f"There is no response '{id}' here.", "id", code="not_found")
-        return self._responses.find(id) or refuse(request, unknown)
+        return self._responses.find(key_of(request.scope).id, id) or refuse(request, unknown)
 
     async def _models(self, request: HttpRequest) -> Response:
-        names = await self._engine.catalog.names()
+        names = await self._engine.catalog.names(key_of(request.scope).models)
         return Response(dialect_of(request).encode_models(names, self._created), media_type="application/json")
 
     async def _model(self, request: HttpRequest) -> Response:
         name, dialect = request.path_params["name"], dialect_of(request)
-        route = await self._engine.catalog.find(name)
+        route = await self._engine.catalog.find(name, key_of(request.scope).models)
         if isinstance(route, Failure):
             return refuse(request, route)
         owner = dict(await self._engine.catalog.names()).get(name, route.targets[0].provider)
@@ -214,7 +218,7 @@ class Gateway:
         """Paths and methods that are not served: in the dialect where SDKs look, else as problem details."""
         assert isinstance(error, HTTPException)
         path, method = request.scope["path"], request.method
-        if path.startswith(API) and not is_own(path):
+        if not is_own(path):
             unknown = Failure("not_found", f"There is no {method} {path} here.", code="unknown_path")
             verb = ":" in path.rpartition("/")[2]  # of Gemini, which is no method of the model before it
             failure = not_allowed(method, "GET") if error.status_code == 405 and not verb else unknown
@@ -230,7 +234,7 @@ def dialect_of(request: HttpRequest) -> Dialect:
 
 def is_own(path: str) -> bool:
     """Whether a path is Telex's own and no dialect's."""
-    return path == ROOT or path.startswith(f"{ROOT}/")
+    return not path.startswith(API) or path == ROOT or path.startswith(f"{ROOT}/")
 
 
 def refuse(request: HttpRequest, failure: Failure, headers: Mapping[str, str] = NO_HEADERS) -> Response:

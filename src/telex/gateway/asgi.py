@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -24,6 +25,7 @@ __all__ = [
     "problem",
     "respond",
     "respond_error",
+    "respond_problem",
 ]
 
 Headers = list[tuple[bytes, bytes]]
@@ -56,6 +58,13 @@ def error_response(dialect: Dialect, failure: Failure, headers: dict[str, str], 
     return Response(dialect.encode_error(failure, id), dialect.status_of(failure), {**more, **headers}, "application/json")
 
 
+async def respond_problem(send: Send, failure: Failure) -> None:
+    """The answer of Telex's own paths, which are in no dialect."""
+    status = failure.http_status
+    body = problem(status, HTTPStatus(status).phrase, failure.message)
+    await respond(send, status, body, error_headers(failure), b"application/problem+json")
+
+
 def identify(dialect: Dialect, id: str) -> Headers:
     """The id of a generation, for people and for the dialect's SDKs."""
     headers = [(b"telex-generation", id.encode())]
@@ -63,8 +72,8 @@ def identify(dialect: Dialect, id: str) -> Headers:
 
 
 def error_headers(failure: Failure) -> Headers:
-    """What the SDKs obey: how long to wait, and that it is no use to try what was tried already."""
-    headers: Headers = []
+    """What the SDKs obey: how long to wait, that it is no use to try what was tried already, and that a key is wanted."""
+    headers: Headers = [(b"www-authenticate", b"Bearer")] if failure.kind == "unauthorized" else []
     wait = COME_BACK if failure.retry_after is None and failure.kind == "rate_limited" else failure.retry_after
     if wait is not None:
         headers.append((b"retry-after", str(math.ceil(wait)).encode()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import cast, get_args
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from telex.config import LOOPBACK, OnDisconnect, Server
 from telex.core.errors import Failure
@@ -14,12 +14,11 @@ from telex.gateway.asgi import Receive, Scope, header
 BODY_SECONDS = 60.0
 """Seconds in which the body of a request must be here."""
 
-
 ON_DISCONNECT = "Telex-On-Disconnect"
 """The header of a request that says it instead of the model's configuration."""
 
-KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
-"""Headers besides Authorization in which SDKs send a key."""
+SAFE = frozenset({"GET", "HEAD"})
+"""Methods that change nothing."""
 
 
 class ClientLeft(Exception):
@@ -27,14 +26,18 @@ class ClientLeft(Exception):
 
 
 def check_origin(scope: Scope, server: Server) -> Failure | None:
-    """Access is open on loopback only, and a web page must not reach it either: not by a name that somebody pointed at this machine, and
-    not from a page of another origin."""
-    names = LOOPBACK | {server.host, *server.hosts}
-    host = hostname(f"//{header(scope, b'host')}")
-    if host not in names:
-        return Failure("misdirected", f"This server is not '{host}'. If it is, add that name to server.hosts.", code="unknown_host")
+    """No web page of another origin may use this server. Where access is open, that is all that keeps pages out: none may read from it
+    either, nor reach it by a name that somebody pointed at this machine. Where it wants keys, any name will do, and only what changes
+    something is looked at."""
+    names, host = {*server.hosts}, hostname(f"//{header(scope, b'host')}")
+    if server.access == "open":
+        names |= LOOPBACK | {server.host}
+        if host not in names:
+            return Failure("misdirected", f"This server is not '{host}'. If it is, add that name to server.hosts.", code="unknown_host")
+    elif scope["method"] in SAFE:
+        return None
     origin = header(scope, b"origin")
-    if origin and hostname(origin) not in names:
+    if origin and hostname(origin) not in (names | {host}) - {""}:
         return Failure("permission_denied", "Pages of other origins may not call this server.", code="foreign_origin")
     return None
 
@@ -53,16 +56,6 @@ def headers_of(scope: Scope) -> dict[str, str]:
         name, text = key.decode("latin-1"), value.decode("latin-1")
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     return headers
-
-
-def check_credentials(headers: Mapping[str, str], query: str) -> Failure | None:
-    """Every SDK sends its key in a header of its own. Two that differ are two callers, and which one is meant can't be known."""
-    said = {headers.get("authorization", "").removeprefix("Bearer ").strip(), *(headers.get(name, "") for name in KEY_HEADERS)}
-    said |= set(parse_qs(query).get("key", ()))
-    if len(said - {""}) > 1:
-        message = f"The request brings different credentials: send one, in Authorization, {', '.join(KEY_HEADERS)} or ?key=."
-        return Failure("bad_request", message, code="conflicting_credentials")
-    return None
 
 
 def read_policy(headers: Mapping[str, str]) -> OnDisconnect | Failure | None:

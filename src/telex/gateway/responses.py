@@ -1,6 +1,8 @@
 """Responses that are held in memory, so that a next one can go on from them and they can be asked for again.
 
-What OpenAI's Responses call stored: until the process ends, or many newer ones have come.
+What OpenAI's Responses call stored: until the process ends, or many newer ones have come. Each is its owner's, the id of whose key it
+carries. Who has a key may go on only from what is known here as theirs, since to the provider all of them are one; where access is open
+(the owner is empty), what is not known here may be the provider's.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Held(Struct, frozen=True):
     `native`: its provider speaks Responses itself, so it knows it by its id.
     """
 
+    owner: str
     response: Fields
     input: list[Fields]
     native: bool
@@ -61,51 +64,56 @@ class Responses:
 
     def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
         self._held: OrderedDict[str, Held] = OrderedDict()
-        self._items: dict[str, Fields] = {}  # of those whose provider knows none of them, by their ids
+        self._of_item: dict[str, Held] = {}  # which response has the item of that id in its output
         self._most, self._most_bytes = most, most_bytes
         self._size = 0
 
-    def find(self, id: str) -> Held | None:
-        return self._held.get(id)
+    def find(self, owner: str, id: str) -> Held | None:
+        held = self._held.get(id)
+        return held if held is not None and held.owner == owner else None
 
-    def drop(self, id: str) -> bool:
-        """Whether there was one of that id."""
+    def drop(self, id: str) -> None:
         held = self._held.pop(id, None)
         self._size -= held.size if held else 0
         for item in held.response["output"] if held else ():
-            self._items.pop(str(item.get("id")), None)
-        return held is not None
+            self._of_item.pop(str(item.get("id")), None)
 
-    def hold(self, body: bytes, response: Fields, native: bool) -> None:
+    def hold(self, owner: str, body: bytes, response: Fields, native: bool) -> None:
         """Keep what answered a request, unless it asked not to. `body`: of that request, as it came."""
         asked = _asked.decode(body)
         id = response.get("id")
         if asked.store is False or not isinstance(id, str) or not isinstance(response.get("output"), list):
             return
-        before = self.find(asked.previous_response_id or "")
+        before = self.find(owner, asked.previous_response_id or "")
         items = [*(before.items if before else ()), *input_items(asked.input)]
         self.drop(id)
-        self._held[id] = held = Held(response, items, native, len(body) + len(json.encode(response)) + len(json.encode(items)))
+        size = len(body) + len(json.encode(response)) + len(json.encode(items))
+        self._held[id] = held = Held(owner, response, items, native, size)
         self._size += held.size
-        if not native:
-            self._items.update((item["id"], item) for item in response["output"] if isinstance(item.get("id"), str))
+        self._of_item.update((item["id"], held) for item in response["output"] if isinstance(item.get("id"), str))
         while self._held and (len(self._held) > self._most or self._size > self._most_bytes):
             self.drop(next(iter(self._held)))
 
-    def spell_out(self, body: bytes) -> bytes | Failure:
-        """The body of a request with the conversation that it goes on from written out, if that is known only here.
-
-        One that is not may be its provider's: then the body is as it was.
-        """
+    def spell_out(self, owner: str, body: bytes) -> bytes | Failure:
+        """The body of a request with the conversation that it goes on from written out, if that is known only here; as it was if its
+        provider knows it. A failure if it is not the owner's."""
         try:
             asked = _asked.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return body  # what is wrong with it is its dialect's to say
-        items = self._resolve(asked.input)
-        if asked.previous_response_id is not None and asked.conversation is not None:
+        previous = asked.previous_response_id
+        if previous is not None and asked.conversation is not None:
             both = "Send 'previous_response_id' or 'conversation', not both."
             return Failure("bad_request", both, "previous_response_id", code="mutually_exclusive_parameters")
-        before = self.find(asked.previous_response_id or "")
+        if owner and asked.conversation is not None:
+            return Failure("not_found", "There is no such conversation here.", "conversation", code="conversation_not_found")
+        before = self.find(owner, previous or "")
+        if owner and previous is not None and before is None:
+            nothing = f"There is no response '{previous}' here."
+            return Failure("not_found", nothing, "previous_response_id", code="previous_response_not_found")
+        items = self._resolve(owner, asked.input)
+        if isinstance(items, Failure):
+            return items
         if before is not None and before.native:
             before = None
         if before is None and items is None:
@@ -118,15 +126,20 @@ class Responses:
         fields["input"] = new
         return json.encode(fields)
 
-    def _resolve(self, input: Raw) -> list[Fields] | None:
-        """The items of an input with those in place that it only refers to; None if it refers to none that is known here."""
-        if REFERENCE.encode() not in bytes(input):
+    def _resolve(self, owner: str, input: Raw) -> list[Fields] | Failure | None:
+        """The items of an input with those in place that it only refers to; None if it refers to none that is known only here."""
+        if not owner and REFERENCE.encode() not in bytes(input):
             return None
-        items = input_items(input)
-        found = [self._items.get(str(item.get("id"))) if item.get("type") == REFERENCE else None for item in items]
-        if not any(found):
-            return None
-        return [without_id(known) if known else item for item, known in zip(items, found, strict=True)]
+        items, changed = input_items(input), False
+        for place, item in enumerate(items):
+            id, refers = str(item.get("id")), is_reference(item)
+            held = self._of_item.get(id)
+            if owner and (refers if held is None else held.owner != owner):
+                return Failure("not_found", f"There is no item '{id}' here.", f"input[{place}].id", code="item_not_found")
+            if refers and held is not None and not held.native:
+                items[place] = without_id(next(known for known in held.response["output"] if known.get("id") == id))
+                changed = True
+        return items if changed else None
 
 
 def input_items(input: Raw) -> list[Fields]:
@@ -135,6 +148,11 @@ def input_items(input: Raw) -> list[Fields]:
     if isinstance(value, str):
         return [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": value}]}]
     return [{"type": "message", **item} for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def is_reference(item: Fields) -> bool:
+    """Whether an item is only the id of another, which it need not say."""
+    return "id" in item and (item["type"] in (REFERENCE, None) or (item["type"] == "message" and "role" not in item))
 
 
 def without_id(item: Fields) -> Fields:

@@ -19,6 +19,8 @@ from telex.gateway.app import Gateway
 from telex.gateway.guard import Guard
 from telex.generation.engine import Engine
 from telex.generation.generation import Generation
+from telex.stores.memory import MemoryStore
+from telex.stores.opening import open_store
 
 CLOSING = Failure("truncated", "Telex is shutting down, so the answer ends here.", code="shutting_down")
 
@@ -75,9 +77,11 @@ class Process:
     """One gateway on one listening socket, in the running event loop. `stopping` is set by the first call of `stop`."""
 
     def __init__(self, config: Config, listener: socket.socket) -> None:
-        """Raises `ConfigError` if a provider's key is not where the configuration says."""
+        """Raises `ConfigError` if a provider's key is not where the configuration says, `StoreError` if the store can't be used."""
+        self.config = config
         self.engine = Engine(config, self._end)
-        self.gateway = Gateway(config, self.engine)
+        self.store = open_store(config.store) if config.wants_keys else MemoryStore()
+        self.gateway = Gateway(config, self.engine, self.store)
         self._drain = config.server.drain
         self._listener = listener
         settings = uvicorn.Config(
@@ -111,6 +115,7 @@ class Process:
                 await self._draining
         finally:
             await self.engine.stop()
+            self.store.close()
 
     def handle_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +18,9 @@ from telex.upstream.pool import Connections
 
 Lists = dict[str, list[str] | Failure]
 """What each provider lists, or why it does not."""
+
+Allowed = Collection[str] | None
+"""The models that there are for whoever asks, by the names by which they are asked for; None: all. Nothing is said of others."""
 
 
 class Route(Struct, frozen=True):
@@ -59,9 +62,11 @@ class Catalog:
         windows = Windows()
         self.backends = {name: Backend(name, provider, local, windows) for name, provider in config.providers.items()}
 
-    async def find(self, name: str) -> Route | Failure:
+    async def find(self, name: str, allowed: Allowed = None) -> Route | Failure:
         """The route of a model: as configured, as `local`, as `provider/model`, or as what exactly one provider lists."""
-        return self.known(name) or self.search(name, await self._lists())
+        if allowed is not None and name not in allowed:
+            return unknown(name, allowed)
+        return self.known(name) or self.search(name, await self._lists(), allowed)
 
     def known(self, name: str) -> Route | None:
         """The route of a model for which no provider must be asked."""
@@ -87,7 +92,7 @@ class Catalog:
             return self._direct(name, provider, model_name)
         return None
 
-    def search(self, name: str, listed: Lists) -> Route | Failure:
+    def search(self, name: str, listed: Lists, allowed: Allowed = None) -> Route | Failure:
         """The route of any other."""
         owners = [owner for owner, models in listed.items() if not isinstance(models, Failure) and name in models]
         if len(owners) == 1:
@@ -95,16 +100,16 @@ class Catalog:
         if owners:
             which = " or ".join(f"'{owner}/{name}'" for owner in owners)
             return Failure("not_found", f"Several providers have a model '{name}': ask for {which}.", "model", code="model_not_found")
-        hint = nearest(name, [n for n, _ in self._names(listed)])
+        names = [n for n, _ in self._names(listed) if allowed is None or n in allowed]
         for owner, models in listed.items():
             if isinstance(models, Failure):
-                unsure = f"No provider lists a model '{name}'{hint}, but '{owner}' could not be asked: {models.message}"
+                unsure = f"No provider lists a model '{name}'{nearest(name, names)}, but '{owner}' could not be asked: {models.message}"
                 return msgspec.structs.replace(models, message=unsure)
-        return Failure("not_found", f"The model '{name}'{hint} does not exist here.", "model", code="model_not_found")
+        return unknown(name, names)
 
-    async def names(self) -> list[tuple[str, str]]:
+    async def names(self, allowed: Allowed = None) -> list[tuple[str, str]]:
         """(name, owner) of every model that can be asked for by name."""
-        return self._names(await self._lists())
+        return [(name, owner) for name, owner in self._names(await self._lists()) if allowed is None or name in allowed]
 
     def _names(self, listed: Lists) -> list[tuple[str, str]]:
         names = dict.fromkeys(self._config.models, "telex")
@@ -125,3 +130,7 @@ class Catalog:
 
     def _direct(self, name: str, provider: str, model: str) -> Route:
         return Route(name, (Target(provider, model),), self._config.timeouts)
+
+
+def unknown(name: str, names: Collection[str]) -> Failure:
+    return Failure("not_found", f"The model '{name}'{nearest(name, names)} does not exist here.", "model", code="model_not_found")

@@ -10,7 +10,7 @@ from telex.config import Config, OnDisconnect
 from telex.config.units import bytes_of
 from telex.core.errors import Failure
 from telex.core.messages import Request
-from telex.generation.catalog import Catalog, Route
+from telex.generation.catalog import Allowed, Catalog, Route
 from telex.generation.counting import count_tokens
 from telex.generation.generation import Generation, OnEnd
 from telex.generation.log import KeptLog, Log, Room
@@ -53,11 +53,16 @@ class Engine:
         await self.local.stop()
 
     async def begin(
-        self, id: str, request: Request, limits: Mapping[str, float] = NO_LIMITS, on_disconnect: OnDisconnect | None = None
+        self,
+        id: str,
+        request: Request,
+        limits: Mapping[str, float] = NO_LIMITS,
+        on_disconnect: OnDisconnect | None = None,
+        allowed: Allowed = None,
     ) -> Generation | Failure:
         """A generation that is ready to `start`, or why there can be none. `id`: from `new_id`. `limits`: time limits, in seconds by their
         names, which hold where they are shorter than the model's own. `on_disconnect`: instead of the model's."""
-        route = await self.catalog.find(request.model)
+        route = await self.catalog.find(request.model, allowed)
         if isinstance(route, Failure):
             return route
         return self.run(id, request, route.within(limits), on_disconnect or route.on_disconnect)
@@ -67,9 +72,9 @@ class Engine:
         log = Log() if on_disconnect == "cancel" else KeptLog(self.room)
         return Generation(id, request, route, self.catalog.backends, self.traffic, self.pool, log, on_disconnect, self._on_end)
 
-    async def count(self, request: Request) -> Count | Failure:
+    async def count(self, request: Request, allowed: Allowed = None) -> Count | Failure:
         """How many tokens the prompt of `request` has for its model."""
-        route = await self.catalog.find(request.model)
+        route = await self.catalog.find(request.model, allowed)
         return route if isinstance(route, Failure) else await count_tokens(request, route, self.catalog.backends, self.pool)
 
 

@@ -64,7 +64,7 @@ class Run:
 
     `committed`: the first content is there, so a reader's headers may say 200. `dropped`: fields of the request that the target which
     answers is not told. `headers`: of the answer that was committed. `quirks`: of its frames. `keep`: its `reply` will be asked for.
-    `created`: in seconds since 1970.
+    `created`: in seconds since 1970. `owner`: the id of the key whose it is; empty where access is open.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Run:
         self._began = loop.time()
         self.created = int(time.time())
         self.keep = False
+        self.owner = ""
         self._output: Output | None = None
         self.meter = Meter(request, self._began)
         self._trying: list[Try] = []  # without a verdict

@@ -17,7 +17,7 @@ def mint_token() -> str:
 
 
 def mint_id() -> str:
-    return "key_" + secrets.token_hex(8)
+    return "key_" + secrets.token_hex(6)
 
 
 def digest(token: str) -> bytes:

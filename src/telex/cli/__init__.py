@@ -8,6 +8,9 @@ import sys
 from telex.config import ConfigError
 from telex.core.errors import TelexError
 
+GATEWAY_KEY = "TELEX_API_KEY"
+"""The environment variable with the key for the gateway of `--url`."""
+
 
 class WrongCall(TelexError):
     """A command that can't be carried out as it was called, which shows before anything is tried."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from telex.cli import WrongCall
+from telex.cli import GATEWAY_KEY, WrongCall
 from telex.cli.screen import printable
 from telex.client.blocking import Client
 from telex.client.errors import GenerationError, Interrupted, error_of, through_gateway
@@ -20,9 +20,6 @@ from telex.core.errors import Failure, Kind, TelexError
 from telex.generation.backend import LIST_SECONDS
 from telex.generation.catalog import Catalog
 from telex.upstream.blocking import Transport, fetch
-
-KEY = "TELEX_API_KEY"
-"""The environment variable with the key for the gateway of `--url`."""
 
 OWNER = "telex"
 """Who, in a gateway's list, owns what its configuration names and its embedded model."""
@@ -44,7 +41,7 @@ class Asker(msgspec.Struct, frozen=True):
 
 def open_asker(url: str | None, config: Path | None, model: str | None) -> Asker:
     """Raises `ConfigError`, `WrongCall` where no model can be chosen, `GenerationError` where a gateway can't say which it has."""
-    key = (os.environ.get(KEY) or None) if url is not None else None
+    key = (os.environ.get(GATEWAY_KEY) or None) if url is not None else None
     place = find_place(url, key, config)
     model = model or choose(owned_names(place, url) if url is not None else own_names(place.config))
     return Asker(Client(url, api_key=key) if url is not None else Client(config=place.config), model, url)
@@ -94,7 +91,7 @@ HERE: dict[Kind, str] = {
 
 THERE: dict[Kind, str] = {
     **HERE,
-    "unauthorized": f"Put a key of the gateway into {KEY}.",
+    "unauthorized": f"Put a key of the gateway into {GATEWAY_KEY}.",
     "upstream_denied": "Whoever runs the gateway must check its provider's key.",
     "not_found": "The gateway's /v1/models lists what there is.",
     "unreachable": "Does a gateway run there? `telex serve` starts one.",

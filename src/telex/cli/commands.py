@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import uvloop
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from telex.config import Config, change_server, load_config
 
@@ -66,7 +67,7 @@ def race(
 
     if url is not None:
         return run(race_at(url, model, prompt, report))
-    return run(race_alone(configured(config, port=0), model, prompt, report))
+    return run(race_alone(configured(config), model, prompt, report))
 
 
 @app.command
@@ -118,3 +119,43 @@ def check(
     from telex.cli.check import check_all
 
     return run(check_all(configured(config), ask))
+
+
+keys = App(name="keys", help='Keys of clients, for a gateway with `access = "keys"`; they are in the store that telex.toml names.')
+app.command(keys)
+
+Limit = Annotated[int | None, Parameter(validator=Number(gte=1))]
+
+
+@keys.command
+def create(
+    *,
+    name: Annotated[str, Parameter(help="What people call it. A name is free again when its key is revoked.")],
+    models: Annotated[str | None, Parameter(help="The models that it may ask for, with commas between; without it, all.")] = None,
+    admin: Annotated[bool, Parameter(help="It may also see and stop what is others'.", negative=())] = False,
+    rpm: Annotated[Limit, Parameter(help="Requests a minute.")] = None,
+    tpm: Annotated[Limit, Parameter(help="Tokens a minute.")] = None,
+    concurrent: Annotated[Limit, Parameter(help="Generations at the same time.")] = None,
+    expires: Annotated[str | None, Parameter(help="How long it is valid, as in 90d; without it, until it is revoked.")] = None,
+    config: ConfigFile = None,
+) -> int:
+    """Make a key and print it, alone on standard output; it is not shown again."""
+    from telex.cli.keys import create_key
+
+    return create_key(configured(config), name, models, admin, (rpm, tpm, concurrent), expires)
+
+
+@keys.command(name="list")
+def list_(*, config: ConfigFile = None) -> int:
+    """List the keys, also those that are no longer valid."""
+    from telex.cli.keys import list_keys
+
+    return list_keys(configured(config))
+
+
+@keys.command
+def revoke(which: Annotated[str, Parameter(help="The key's name or id.")], *, config: ConfigFile = None) -> int:
+    """Make a key invalid, for gateways that run within seconds."""
+    from telex.cli.keys import revoke_key
+
+    return revoke_key(configured(config), which)

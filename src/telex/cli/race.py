@@ -15,8 +15,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from telex.cli import GATEWAY_KEY
 from telex.cli.loading import wait_for_local
-from telex.config import Config, Provider
+from telex.config import Config, Provider, change_server
 from telex.core import json, sse
 from telex.core.errors import Failure, TelexError
 from telex.core.events import PartDelta
@@ -65,7 +66,7 @@ class Runner:
 
 async def run_race(url: str, model: str, prompt: str, console: Console) -> list[Runner]:
     """Both answers, asked for at the same moment, through the gateway at `url`."""
-    gateway = Provider("openai-chat", f"{url.rstrip('/')}/v1")
+    gateway = Provider("openai-chat", f"{url.rstrip('/')}/v1", key_env=GATEWAY_KEY)
     engine = Engine(Config(providers={"gateway": gateway}))
     tasks: list[asyncio.Task[None]] = []
     try:
@@ -163,6 +164,7 @@ async def race_at(url: str, model: str, prompt: str, report: Path | None) -> int
 async def race_alone(config: Config, model: str, prompt: str, report: Path | None) -> int:
     """The race through a gateway that lives only for it, and whose log nobody reads."""
     configure_logs(io.BytesIO())
+    config = change_server(config, {"host": "127.0.0.1", "port": 0, "access": "open"})
     listener = listen(config.server.host, config.server.port)
     process = Process(config, listener)
     ready = asyncio.Event()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+import time
 from collections.abc import Coroutine
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from telex.cli import GATEWAY_KEY
 from telex.cli.loading import wait_for_local
 from telex.cli.race import run_race, show_race
 from telex.config import Config
@@ -21,12 +23,12 @@ from telex.telemetry.logs import configure_logs
 
 SNIPPET = """\
 from openai import OpenAI
-client = OpenAI(base_url="{url}/v1", api_key="none")
+client = OpenAI(base_url="{url}/v1", api_key={key})
 for chunk in client.chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Say hello."}}], stream=True):
     print(chunk.choices[0].delta.content or "", end="", flush=True)"""
 
 CURL = """\
-curl -N {url}/v1/chat/completions -H 'content-type: application/json' \\
+curl -N {url}/v1/chat/completions{auth} -H 'content-type: application/json' \\
   -d '{{"model": "{model}", "stream": true, "messages": [{{"role": "user", "content": "Say hello."}}]}}'"""
 
 
@@ -93,12 +95,24 @@ async def unless_stopped(process: Process, work: Coroutine[Any, Any, None]) -> N
 async def show_usage(process: Process, url: str, console: Console) -> None:
     names = [name for name, _ in await process.engine.catalog.names()]
     model = names[0] if names else "MODEL"
+    access, key, auth = await explain_access(process)
     console.print(
         f"models   {escape(', '.join(names[:8]) or 'none: set OPENAI_API_KEY or write a telex.toml')}{' …' if len(names) > 8 else ''}"
     )
-    console.print("store    none: generations live in memory")
+    console.print(f"access   {access}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"store    {process.store.place}", markup=False, highlight=False, soft_wrap=True)
     console.print("\nfrom a shell\n")
-    console.print(CURL.format(url=url, model=model), style="cyan", markup=False, highlight=False, soft_wrap=True)
+    console.print(CURL.format(url=url, model=model, auth=auth), style="cyan", markup=False, highlight=False, soft_wrap=True)
     console.print("\nfrom Python, with the SDK of OpenAI (pip install openai)\n")
-    console.print(SNIPPET.format(url=url, model=model), style="cyan", markup=False, highlight=False, soft_wrap=True)
+    console.print(SNIPPET.format(url=url, model=model, key=key), style="cyan", markup=False, highlight=False, soft_wrap=True)
     console.print("\nCtrl-C ends it.")
+
+
+async def explain_access(process: Process) -> tuple[str, str, str]:
+    """Who may come in; how a key is said in Python, and in a shell."""
+    if process.config.server.access == "open":
+        return "open to whoever is on this machine", '"none"', ""
+    keys = await asyncio.wrap_future(process.store.keys.list())
+    count = sum(key.holds(time.time()) for key in keys)
+    with_keys = f"with a key, of which there {'is 1' if count == 1 else f'are {count}'}; `telex keys create` makes one"
+    return with_keys, '"tx-..."', f' -H "authorization: Bearer ${GATEWAY_KEY}"'

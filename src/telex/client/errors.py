@@ -146,12 +146,16 @@ KINDS: dict[str, Kind] = {code: kind for kind, (_, code) in TYPES.items() if cod
 KINDS |= {"unsupported_parameter": "unsupported", **dict.fromkeys(Timeouts.__struct_fields__, "timeout")}
 """What a gateway means by its codes."""
 
+UNKNOWN_KEY = Failure("unauthorized", "The gateway wants a key that is valid there.", code="invalid_api_key", status=401)
+
 NAMES = {name: OURS[word] for word, name in THEIRS.items() if word in OURS}
 """What the library calls the fields of a request to a gateway."""
 
 
 def through_gateway(failure: Failure) -> Failure:
     """A failure that a gateway told of, as it would be without one: its kind by its code, its field by the library's name."""
+    if failure.kind == "upstream_denied" and failure.status == 401:  # it is the gateway itself that says so
+        return UNKNOWN_KEY
     kind: Kind = KINDS.get(failure.code, failure.kind)
     param = NAMES.get(failure.param, failure.param)
     return Failure(kind, failure.message, param, failure.type, failure.code, failure.retry_after, failure.status)

@@ -178,7 +178,7 @@ class Gateway:
         held = self._find(request)
         if isinstance(held, Held):
             id = request.path_params["id"]
-            self._responses.drop(id)
+            self._responses.drop(key_of(request.scope).id, id)
             return Response(json.encode({"id": id, "object": "response", "deleted": True}), media_type="application/json")
         return held
 

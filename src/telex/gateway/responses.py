@@ -43,7 +43,6 @@ class Held(Struct, frozen=True):
     `native`: its provider speaks Responses itself, so it knows it by its id.
     """
 
-    owner: str
     response: Fields
     input: list[Fields]
     native: bool
@@ -63,20 +62,19 @@ class Responses:
     """All that are held, the oldest first."""
 
     def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
-        self._held: OrderedDict[str, Held] = OrderedDict()
-        self._of_item: dict[str, Held] = {}  # which response has the item of that id in its output
+        self._held: OrderedDict[tuple[str, str], Held] = OrderedDict()  # by owner and id: providers may give an id twice
+        self._of_item: dict[tuple[str, str], Held] = {}  # which response has the item of that id in its output
         self._most, self._most_bytes = most, most_bytes
         self._size = 0
 
     def find(self, owner: str, id: str) -> Held | None:
-        held = self._held.get(id)
-        return held if held is not None and held.owner == owner else None
+        return self._held.get((owner, id))
 
-    def drop(self, id: str) -> None:
-        held = self._held.pop(id, None)
+    def drop(self, owner: str, id: str) -> None:
+        held = self._held.pop((owner, id), None)
         self._size -= held.size if held else 0
         for item in held.response["output"] if held else ():
-            self._of_item.pop(str(item.get("id")), None)
+            self._of_item.pop((owner, str(item.get("id"))), None)
 
     def hold(self, owner: str, body: bytes, response: Fields, native: bool) -> None:
         """Keep what answered a request, unless it asked not to. `body`: of that request, as it came."""
@@ -86,13 +84,13 @@ class Responses:
             return
         before = self.find(owner, asked.previous_response_id or "")
         items = [*(before.items if before else ()), *input_items(asked.input)]
-        self.drop(id)
+        self.drop(owner, id)
         size = len(body) + len(json.encode(response)) + len(json.encode(items))
-        self._held[id] = held = Held(owner, response, items, native, size)
+        self._held[owner, id] = held = Held(response, items, native, size)
         self._size += held.size
-        self._of_item.update((item["id"], held) for item in response["output"] if isinstance(item.get("id"), str))
+        self._of_item.update(((owner, item["id"]), held) for item in response["output"] if isinstance(item.get("id"), str))
         while self._held and (len(self._held) > self._most or self._size > self._most_bytes):
-            self.drop(next(iter(self._held)))
+            self.drop(*next(iter(self._held)))
 
     def spell_out(self, owner: str, body: bytes) -> bytes | Failure:
         """The body of a request with the conversation that it goes on from written out, if that is known only here; as it was if its
@@ -132,11 +130,12 @@ class Responses:
             return None
         items, changed = input_items(input), False
         for place, item in enumerate(items):
-            id, refers = str(item.get("id")), is_reference(item)
-            held = self._of_item.get(id)
-            if owner and (refers if held is None else held.owner != owner):
+            if not is_reference(item):
+                continue
+            held = self._of_item.get((owner, id := str(item.get("id"))))
+            if owner and held is None:
                 return Failure("not_found", f"There is no item '{id}' here.", f"input[{place}].id", code="item_not_found")
-            if refers and held is not None and not held.native:
+            if held is not None and not held.native:
                 items[place] = without_id(next(known for known in held.response["output"] if known.get("id") == id))
                 changed = True
         return items if changed else None

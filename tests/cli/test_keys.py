@@ -84,12 +84,19 @@ def test_what_is_not_there_can_not_be_revoked(tmp_path: Path) -> None:
         assert (code, err) == (1, f"telex: There is no valid key '{which}': `telex keys list` shows all.\n")
 
 
+def test_a_key_is_not_named_by_itself(tmp_path: Path) -> None:
+    token = create(tmp_path, "web")
+    code, out, err = telex("keys", "revoke", token, cwd=tmp_path)
+    assert (code, token in out + err) == (2, False)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         [],
         ["--name", ""],
         ["--name", "key_1"],
+        ["--name", "tx-1"],
         ["--name", "a\nb"],
         ["--name", "x" * 65],
         ["--name", "a", "--expires", "soon"],
@@ -173,9 +180,9 @@ async def test_ask_is_let_in_with_its_key(tmp_path: Path) -> None:
             arguments = ["ask", "Why?", "--url", f"http://127.0.0.1:{gateway.port}"]
             code, out, err = await asyncio.to_thread(telex, *arguments, cwd=elsewhere, TELEX_API_KEY=token)
             assert (code, out, err) == (0, "Blue.\n", "")
-            for wrong in ({}, {"TELEX_API_KEY": f"{token}x"}):
+            for wrong in ("", f"{token}x"):
                 for model in ([], ["--model", "fast"]):
-                    code, out, err = await asyncio.to_thread(telex, *arguments, *model, cwd=elsewhere, **wrong)
+                    code, out, err = await asyncio.to_thread(telex, *arguments, *model, cwd=elsewhere, TELEX_API_KEY=wrong)
                     assert (code, out) == (1, "")
                     assert err == "telex: The gateway wants a key that is valid there. Put a key of the gateway into TELEX_API_KEY.\n"
             assert len(upstream.calls) == 1

@@ -19,7 +19,7 @@ from telex.config import Config, nearest
 from telex.config.units import seconds_of
 from telex.core.errors import TelexError
 from telex.core.keys import Key
-from telex.stores.minting import digest, mint_id, mint_token
+from telex.stores.minting import PREFIX, digest, mint_id, mint_token
 from telex.stores.opening import open_store
 from telex.stores.ports import Store, StoreError
 
@@ -79,6 +79,8 @@ def spell(key: Key) -> str:
 
 
 def revoke_key(config: Config, which: str) -> int:
+    if which.startswith(PREFIX):
+        raise WrongCall("Say which key by its name or id, as `telex keys list` shows them, not by the key itself.")
     with opened(config) as store:
         key = wait(store.keys.revoke(which, time.time()))
     if key is None:
@@ -104,8 +106,8 @@ def wait(future: Future[T]) -> T:
 
 
 def read_name(name: str) -> str:
-    if NAME.fullmatch(name) is None or name.startswith("key_"):
-        raise WrongCall("A name has letters, digits and . _ - @ : / + or spaces, at most 64, and does not begin like an id (key_).")
+    if NAME.fullmatch(name) is None or name.startswith(("key_", PREFIX)):
+        raise WrongCall("A name has letters, digits and . _ - @ : / + or spaces, at most 64, and begins neither with key_ nor with tx-.")
     return name
 
 

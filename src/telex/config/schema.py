@@ -19,6 +19,10 @@ OnDisconnect = Literal["cancel", "hold", "finish"]
 """What becomes of a generation when its last reader has left: it is stopped, now or in a while if nobody comes back, or it goes on."""
 
 
+SHORTEST = 8
+"""Characters that a secret has at least."""
+
+
 class Secret:
     """Something that no log, error or repr may show."""
 
@@ -29,6 +33,10 @@ class Secret:
 
     def reveal(self) -> str:
         return self._value
+
+    def redact(self, text: str) -> str:
+        """The text without it. What is too short to be one is left, since it may be part of any word."""
+        return text.replace(self._value, "…") if len(self._value) >= SHORTEST else text
 
     def __repr__(self) -> str:
         return "Secret('…')"

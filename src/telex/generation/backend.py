@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from telex.config import ConfigError, Provider, Secret, Target, read_key
 from telex.core import json
 from telex.core.errors import Failure
@@ -57,6 +59,13 @@ class Backend:
     @property
     def has_key(self) -> bool:
         return self._key is not None
+
+    def redact(self, failure: Failure) -> Failure:
+        """A failure that it told of, which may repeat the key that it was sent."""
+        if (key := self._key) is None:
+            return failure
+        words = {name: key.redact(getattr(failure, name)) for name in ("message", "param", "type", "code")}
+        return msgspec.structs.replace(failure, **words)
 
     def window(self, target: Target, size: int) -> int | None:
         """The tokens that a target takes, if that is known; `size`: bytes of the body that this is asked for."""
@@ -120,7 +129,7 @@ class Backend:
         if isinstance(answer, Failure):
             return answer
         if answer.status != 200:
-            return self.dialect.decode_error(answer.status, answer.headers, answer.body, 0.0)
+            return self.redact(self.dialect.decode_error(answer.status, answer.headers, answer.body, 0.0))
         try:
             return self.dialect.decode_models(answer.body)
         except json.Malformed as error:

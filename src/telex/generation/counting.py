@@ -64,7 +64,7 @@ async def ask(backend: Backend, target: Target, request: Request, strict: bool, 
     if isinstance(answer, Failure):
         return answer
     if answer.status != 200:
-        return dialect.decode_error(answer.status, answer.headers, answer.body, 0.0)
+        return backend.redact(dialect.decode_error(answer.status, answer.headers, answer.body, 0.0))
     try:
         return dialect.COUNT.decode(answer.body)
     except json.Malformed as error:

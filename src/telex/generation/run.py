@@ -260,7 +260,7 @@ class Run:
         """The first ending stands."""
         if self.ended:
             return
-        self.failure = failure
+        self.failure = failure = self._redact(failure) if failure else None
         for tried in list(self._trying):
             self._settle(tried, CANCELLED)
         if self._chosen is not None:
@@ -277,6 +277,12 @@ class Run:
             self.request, messages=(), tools=(), format=None, extra={}, headers={}, body=b""
         )
         self._output = self._chosen = None
+
+    def _redact(self, failure: Failure) -> Failure:
+        """It may be in the words of any provider that was asked."""
+        for provider in {target.provider for target in self.route.targets}:
+            failure = self._backends[provider].redact(failure)
+        return failure
 
 
 def name_of(target: Target) -> str:

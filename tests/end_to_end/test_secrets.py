@@ -14,9 +14,9 @@ import pytest
 from cli.shell import telex
 from client.colours import COLOURS, QUESTION, Colour, read, speaker
 from gateway.client import connect, request
-from gateway.dialects import DIALECTS, asks
 from gateway.house import Child, serve
 from gateway.keyed import FORMS, with_key
+from gateway.speech import CLIENTS, asks
 from telex import GenerationError
 from telex.config import Secret, load_config
 from telex.generation.catalog import Catalog
@@ -35,7 +35,7 @@ class Canaries:
     """All that must not be seen, and all sinks so far."""
 
     def __init__(self) -> None:
-        self.secrets = {WRONG, *map(provider_key, DIALECTS)}
+        self.secrets = {WRONG, *map(provider_key, CLIENTS)}
         self.sinks: dict[str, str] = {}
 
     def pour(self, name: str, sink: object) -> None:
@@ -83,7 +83,7 @@ def upstream() -> Iterator[ScriptedUpstream]:
 def configuration(upstream: ScriptedUpstream, access: str = "keys") -> str:
     """A key is written out, in a file, and twice in the environment."""
     rows = [f'[server]\naccess = "{access}"\n']
-    for dialect in DIALECTS:
+    for dialect in CLIENTS:
         source = {
             "openai-chat": f'"{provider_key(dialect)}"',
             "anthropic": '{ file = "anthropic.key" }',
@@ -99,7 +99,7 @@ def variable(dialect: str) -> str:
 
 @pytest.fixture(autouse=True)
 def placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for dialect in DIALECTS:
+    for dialect in CLIENTS:
         monkeypatch.setenv(variable(dialect), provider_key(dialect))
     (tmp_path / "anthropic.key").write_text(provider_key("anthropic"))
     monkeypatch.chdir(tmp_path)
@@ -127,11 +127,11 @@ async def test_a_gateway(canaries: Canaries, upstream: ScriptedUpstream, tmp_pat
         good = await asyncio.to_thread(create, canaries, tmp_path)
         narrow = await asyncio.to_thread(create, canaries, tmp_path, "--models", "other")
         jobs: list[tuple[str, str, str, str]] = []
-        jobs += [("bearer", good, dialect, name) for dialect in DIALECTS for name in PLAYS]
-        jobs += [(form, key, dialect, "well") for form in FORMS for key in (good, WRONG, narrow) for dialect in DIALECTS]
+        jobs += [("bearer", good, dialect, name) for dialect in CLIENTS for name in PLAYS]
+        jobs += [(form, key, dialect, "well") for form in FORMS for key in (good, WRONG, narrow) for dialect in CLIENTS]
         answered = 0
         for number, (form, key, dialect, name) in enumerate(jobs):
-            target = DIALECTS[(number + number // len(DIALECTS)) % len(DIALECTS)]
+            target = CLIENTS[(number + number // len(CLIENTS)) % len(CLIENTS)]
             for streams in (False, True):
                 path, body, marks = asks(dialect, f"to-{target}", streams)
                 marks = {name: value for name, value in marks.items() if name == "anthropic-version"}
@@ -144,11 +144,11 @@ async def test_a_gateway(canaries: Canaries, upstream: ScriptedUpstream, tmp_pat
                 answered += answer.startswith(b"HTTP/1.1 200")
                 if key != good:
                     assert answer[9:12] in (b"401", b"404")
-        assert answered > 2 * len(DIALECTS) * len(FORMS)
+        assert answered > 2 * len(CLIENTS) * len(FORMS)
         for call in upstream.calls:
             told = repr((call.path, dict(call.headers), call.body))
             assert not any(key in told for key in (good, narrow, WRONG)), "a client's key went to a provider"
-            assert any(provider_key(dialect) in told for dialect in DIALECTS), told
+            assert any(provider_key(dialect) in told for dialect in CLIENTS), told
         for path in ("/v1/models", "/v1beta/models?pageSize=1", "/nothing", "/metrics", "/v1/responses/x"):
             for key in (WRONG, good, narrow):
                 there, headers = with_key(path, key, "?key=")
@@ -182,7 +182,7 @@ async def test_the_library(colour: Colour, canaries: Canaries, upstream: Scripte
             client = speaker(colour, **options)
             canaries.pour("clients", [client, vars(client)])
             for play in PLAYS.values():
-                for dialect in DIALECTS:
+                for dialect in CLIENTS:
                     for streams in (False, True):
                         if place != "kept out":
                             upstream.play(play)
@@ -206,7 +206,7 @@ async def test_the_library(colour: Colour, canaries: Canaries, upstream: Scripte
 async def test_the_command_line(canaries: Canaries, upstream: ScriptedUpstream, tmp_path: Path) -> None:
     (tmp_path / "telex.toml").write_text(text := configuration(upstream))
     for name in ("400", "401", "500", "inside"):
-        for dialect in DIALECTS:
+        for dialect in CLIENTS:
             upstream.play(PLAYS[name])
             canaries.pour("ask", await asyncio.to_thread(telex, "ask", "Why?", "--model", f"to-{dialect}", cwd=tmp_path))
     upstream.play(*(repeated(code) for code in (400, 401, 403, 500)))

@@ -26,12 +26,13 @@ from telex.stores.ports import StoreError
 from telex.testing import ScriptedUpstream, say
 
 from .client import PATH, Answer, request, send
-from .dialects import DIALECTS, asks, told
+from .complaints import told
 from .house import House, gateway
 from .keyed import FORMS, keyed, make_key, with_key
+from .speech import CLIENTS, asks
 
 each_form = pytest.mark.parametrize("form", FORMS)
-each_dialect = pytest.mark.parametrize("dialect", DIALECTS)
+each_dialect = pytest.mark.parametrize("dialect", CLIENTS)
 
 
 @pytest.fixture(scope="module")

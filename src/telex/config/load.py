@@ -84,9 +84,9 @@ def check(document: Document, config: Config) -> Config:
         (["retention", "resumable"], seconds_of, config.retention.resumable),
         (["retention", "max_bytes"], bytes_of, config.retention.max_bytes),
     ]
-    for path, read, value in written:
+    for path, read, text in written:
         try:
-            read(value)
+            read(text)
         except ValueError as error:
             raise document.error(path, str(error)) from None
     for name, provider in config.providers.items():

@@ -17,6 +17,7 @@ class Generation:
     def __init__(self, id: str, log: Log) -> None:
         self.id = id
         self.log = log
+        self.owner = ""
         self.request = Request(model="m", messages=())
         self.slim = False
 
@@ -42,7 +43,7 @@ class Store:
 
     def states(self, ids: str) -> list[str]:
         """Of each id: whether it is here, gone, or unknown."""
-        found = [self.archive.find(id) for id in ids]
+        found = [self.archive.find(id, "") for id in ids]
         return ["here" if isinstance(entry, Entry) else "gone" if entry else "unknown" for entry in found]
 
 
@@ -59,15 +60,15 @@ def test_those_that_ended_stay_for_a_while() -> None:
     store.end(b)
     store.end(c)
     assert (a.slim, b.slim, store.archive.running) == (False, True, [a])
-    assert (store.archive.find("b").record, store.archive.find("c")) == ({"id": "b"}, NOT_KEPT)  # type: ignore[union-attr]
+    assert (store.archive.find("b", "").record, store.archive.find("c", "")) == ({"id": "b"}, NOT_KEPT)  # type: ignore[union-attr]
     store.now = 30
     store.end(a)
     store.now = 59.9
     assert store.states("abc") == ["here", "here", "gone"]
     store.now = 60
     assert store.states("abc") == ["here", "gone", "gone"]
-    assert store.archive.find("b") == FORGOTTEN
-    assert [entry.generation.id for entry in store.archive.newest(9)] == ["a"]
+    assert store.archive.find("b", "") == FORGOTTEN
+    assert [entry.generation.id for entry in store.archive.newest(9, "")] == ["a"]
     store.now = 90
     assert (store.states("abc"), store.room.used) == (["gone", "gone", "gone"], 0)
 
@@ -76,7 +77,7 @@ def test_the_newest_come_first_in_the_order_in_which_they_began() -> None:
     store = Store()
     for generation in [store.add(id) for id in "abc"][::-1]:
         store.end(generation)
-    assert [entry.generation.id for entry in store.archive.newest(2)] == ["c", "b"]
+    assert [entry.generation.id for entry in store.archive.newest(2, "")] == ["c", "b"]
 
 
 def test_row65_what_ended_first_makes_room_and_what_runs_or_is_read_does_not() -> None:
@@ -104,3 +105,14 @@ def test_ids_of_those_that_are_gone_are_remembered_but_not_all_for_ever(monkeypa
     for id in "abcde":
         store.end(store.add(id, kept=False))
     assert store.states("abcde") == ["unknown", "unknown", "gone", "gone", "gone"]
+
+
+def test_for_an_owner_there_are_only_its_own() -> None:
+    store = Store()
+    mine, other, gone = store.add("a"), store.add("b"), store.add("c", kept=False)
+    mine.owner, other.owner, gone.owner = "anna", "bert", "bert"
+    store.end(gone)
+    assert [type(store.archive.find("a", owner)) for owner in ("anna", "bert", None)] == [Entry, type(None), Entry]
+    assert [store.archive.find("c", owner) for owner in ("anna", "bert", None)] == [None, NOT_KEPT, NOT_KEPT]
+    newest = {owner: [entry.generation.id for entry in store.archive.newest(1, owner)] for owner in ("anna", "bert", "", None)}
+    assert newest == {"anna": ["a"], "bert": ["b"], "": [], None: ["b"]}

@@ -278,7 +278,7 @@ async def test_the_record_says_what_the_log_says(logged: list[dict[str, Any]]) -
             answer = await send(house.port, request(chat(model="m"), headers={"telex-on-disconnect": "finish"}))
             said = await record(house.port, answer.headers["telex-generation"])
     [line] = logged
-    names = "id status model dialect delivery on_disconnect created timing usage certainty attempts failure dropped"
+    names = "id owner status model dialect delivery on_disconnect created timing usage certainty attempts failure dropped"
     assert list(said) == names.split()
     assert said["id"] == line["id"] == answer.headers["telex-generation"]
     assert (said["status"], said["model"], said["dialect"], said["delivery"]) == ("complete", "m", "openai-chat", "stream")
@@ -346,7 +346,7 @@ async def test_of_one_that_has_ended_only_what_can_be_asked_for_is_kept() -> Non
         async with gateway(upstream.url) as house:
             body = chat(messages=[{"role": "user", "content": "x" * (1 << 20)}])
             answer = await send(house.port, request(body, headers={"telex-on-disconnect": "finish"}))
-            entry = house.process.gateway._archive.find(answer.headers["telex-generation"])
+            entry = house.process.gateway._archive.find(answer.headers["telex-generation"], "")
             assert not isinstance(entry, str | None)
             kept = entry.generation.request
             assert (kept.body, kept.messages, kept.dialect, kept.stream) == (b"", (), "openai-chat", True)

@@ -185,7 +185,7 @@ async def test_row34_row35_a_slow_reader_holds_nobody_up_and_gets_the_rest_from_
             slowly = asyncio.create_task(drip(client, dripped)) if how != "never" else None
             await call.until("finished")
             await until(lambda: not house.process.gateway.running)
-            [reader] = house.process.gateway._archive.find(headers["telex-generation"]).generation.log.readers  # type: ignore[union-attr]
+            [reader] = house.process.gateway._archive.find(headers["telex-generation"], "").generation.log.readers  # type: ignore[union-attr]
             assert reader.position < reader._log.frames, "it is far behind"
             if slowly is not None:
                 slowly.cancel()

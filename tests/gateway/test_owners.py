@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from telex.generation.generation import Generation
 from telex.testing import ScriptedUpstream, say
 
-from .client import Answer, ask, request, send
+from .client import Answer, ask, chat, connect, request, send
 from .house import House, gateway
 from .keyed import keyed, make_key, with_key
+from .returning import ROOT, gated
 
 UPS = ("openai-chat", "openai-responses")
 """A provider that knows nothing of responses, and one that speaks them and would go on from any that it is told of."""
@@ -41,7 +43,12 @@ async def anna(house: House) -> str:
 
 @pytest.fixture(scope="module")
 async def bert(house: House) -> str:
-    return await make_key(house.process.store, "bert", admin=True)
+    return await make_key(house.process.store, "bert")
+
+
+@pytest.fixture(scope="module")
+async def admin(house: House) -> str:
+    return await make_key(house.process.store, "admin", admin=True)
 
 
 async def respond(house: House, token: str, up: str, path: str = "/v1/responses", **fields: Any) -> Answer:
@@ -146,6 +153,64 @@ async def test_where_access_is_open_what_is_not_known_may_be_the_providers(upstr
         assert (await respond(house, "", "up", previous_response_id="resp_elsewhere")).status == 200
         assert upstream.calls[-1].json["previous_response_id"] == "resp_elsewhere"
         assert (await respond(house, "", "up", conversation="conv_1")).status == 200
+
+
+# ---- coming back to generations
+
+
+def asking_to_keep(token: str, up: str = "openai-chat", policy: str = "finish") -> bytes:
+    _, headers = with_key("", token)
+    return request(chat(True, model=f"{up}/m"), headers={"telex-on-disconnect": policy, **headers})
+
+
+async def test_others_find_no_generation(house: House, upstream: ScriptedUpstream, anna: str, bert: str) -> None:
+    """Neither one that is kept nor one that is gone: what they hear is what they hear of one that there never was."""
+    upstream.play(say("One"), say("One"))
+    kept = (await send(house.port, asking_to_keep(anna))).headers["telex-generation"]
+    gone = (await send(house.port, asking_to_keep(anna, policy="cancel"))).headers["telex-generation"]
+    for id, status in ((kept, 200), (gone, 410)):
+        for method, end in (("GET", ""), ("GET", "/reply"), ("GET", "/stream"), ("GET", "/stream?after=1"), ("POST", "/cancel")):
+            others, never = [await look(house, bert, f"{ROOT}/{it}{end}", method) for it in (id, "gen_never")]
+            assert (others.status, others.headers["content-type"]) == (404, "application/problem+json")
+            assert others.body.replace(id.encode(), b"gen_never") == never.body
+            assert (await look(house, anna, f"{ROOT}/{id}{end}", method)).status == status
+            assert (await look(house, "", f"{ROOT}/{id}{end}", method)).status == 401
+    assert kept in [row["id"] for row in (await look(house, anna, ROOT)).json["data"]]
+    assert (await look(house, bert, ROOT)).json == {"object": "list", "data": [], "has_more": False}
+
+
+async def test_others_stop_no_generation_that_runs(house: House, upstream: ScriptedUpstream, anna: str, bert: str) -> None:
+    gate = threading.Event()
+    upstream.play(gated(gate))
+    async with connect(house.port) as client:
+        client.send(asking_to_keep(anna))
+        _, headers = await client.head()
+        id = headers["telex-generation"]
+        for method, end in (("GET", ""), ("GET", "/stream"), ("POST", "/cancel")):
+            assert (await look(house, bert, f"{ROOT}/{id}{end}", method)).status == 404
+        assert (await look(house, anna, f"{ROOT}/{id}")).json["status"] == "running"
+        gate.set()
+        while event := await client.event():
+            last = event
+        assert last == b"data: [DONE]\n\n"
+
+
+async def test_an_admin_sees_and_stops_all_and_reads_none(house: House, upstream: ScriptedUpstream, anna: str, admin: str) -> None:
+    upstream.play(say("One"))
+    id = (await send(house.port, asking_to_keep(anna))).headers["telex-generation"]
+    record = (await look(house, admin, f"{ROOT}/{id}")).json
+    assert (record["owner"], record["status"]) == ("key_anna", "complete")
+    assert id in [row["id"] for row in (await look(house, admin, ROOT)).json["data"]]
+    for end in ("/reply", "/stream"):
+        assert (await look(house, admin, f"{ROOT}/{id}{end}")).status == 404
+    gate = threading.Event()
+    upstream.play(gated(gate))
+    async with connect(house.port) as client:
+        client.send(asking_to_keep(anna))
+        _, headers = await client.head()
+        stopped = await look(house, admin, f"{ROOT}/{headers['telex-generation']}/cancel", "POST")
+        assert (stopped.status, stopped.json["status"]) == (200, "cancelled")
+    gate.set()
 
 
 async def test_a_generation_knows_whose_it_is(house: House, upstream: ScriptedUpstream, anna: str, monkeypatch: pytest.MonkeyPatch) -> None:

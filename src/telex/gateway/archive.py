@@ -54,7 +54,7 @@ class Archive:
         self._all: dict[str, Entry] = {}  # the oldest first
         self._running: dict[str, Entry] = {}
         self._ended: OrderedDict[str, Entry] = OrderedDict()  # the first that ended first
-        self._gone: OrderedDict[str, str] = OrderedDict()
+        self._gone: OrderedDict[str, tuple[str, str]] = OrderedDict()  # whose it was, and why it is no longer here
 
     @property
     def running(self) -> list[Generation]:
@@ -75,15 +75,18 @@ class Archive:
         else:
             self._remove(generation.id, NOT_KEPT)
 
-    def find(self, id: str) -> Entry | str | None:
-        """The one of that id, or why it is no longer here; None of one that is not known to have been."""
+    def find(self, id: str, owner: str | None) -> Entry | str | None:
+        """The one of that id, or why it is no longer here; None of one that is not known to have been. `owner`: the id of a key, for which
+        there are only its own; None: whosever it is."""
         self._expire()
-        return self._all.get(id) or self._gone.get(id)
+        entry = self._all.get(id)
+        whose, found = (entry.generation.owner, entry) if entry else self._gone.get(id, ("", None))
+        return found if owner in (None, whose) else None
 
-    def newest(self, limit: int) -> list[Entry]:
+    def newest(self, limit: int, owner: str | None) -> list[Entry]:
         """The newest first."""
         self._expire()
-        return list(islice(reversed(self._all.values()), limit))
+        return list(islice((entry for entry in reversed(self._all.values()) if owner in (None, entry.generation.owner)), limit))
 
     def _expire(self) -> None:
         oldest = self._clock() - self._seconds
@@ -105,7 +108,6 @@ class Archive:
             self._remove(generation.id, FORGOTTEN)
 
     def _remove(self, id: str, why: str) -> None:
-        del self._all[id]
-        self._gone[id] = why
+        self._gone[id] = self._all.pop(id).generation.owner, why
         if len(self._gone) > GONE_MOST:
             self._gone.popitem(last=False)

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from telex.core import json
 from telex.core.errors import Failure
+from telex.gateway.access import key_of
 from telex.gateway.archive import Archive, Entry
 from telex.gateway.asgi import Receive, Scope, Send, error_response, problem
 from telex.gateway.deliver import attending, head, send_stream, wants_numbers
@@ -30,7 +31,10 @@ UNKEPT = "Its frames are not kept, since its client's leaving cancels it: ask wi
 
 
 class Generations:
-    """The endpoints. What is wrong is said as problem details (RFC 9457); only a reply that failed answers as its dialect does."""
+    """The endpoints. What is wrong is said as problem details (RFC 9457); only a reply that failed answers as its dialect does.
+
+    A key finds its own; an admin's also finds the records of others' and cancels them, but reads nothing of what they say.
+    """
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -46,17 +50,17 @@ class Generations:
         limit = request.query_params.get("limit", "20")
         if not (limit.isdecimal() and 1 <= int(limit) <= 100):
             return problem_response(400, "'limit' must be a number from 1 to 100.")
-        found = self._archive.newest(int(limit) + 1)
+        found = self._archive.newest(int(limit) + 1, admitted(request))
         records = [entry.record for entry in found[: int(limit)]]
         return json_response({"object": "list", "data": records, "has_more": len(found) > len(records)})
 
     async def _record(self, request: HttpRequest) -> Response:
-        entry = self._find(request)
+        entry = self._find(request, admitted(request))
         return entry if isinstance(entry, Response) else json_response(entry.record)
 
     async def _cancel(self, request: HttpRequest) -> Response:
         """The record, once it has ended: whatever came first."""
-        entry = self._find(request)
+        entry = self._find(request, admitted(request))
         if isinstance(entry, Response):
             return entry
         entry.generation.stop(STOPPED)
@@ -96,15 +100,15 @@ class Generations:
 
     def _find_kept(self, request: HttpRequest) -> Generation | Response:
         """The generation that a path names, if what it says is kept."""
-        entry = self._find(request)
+        entry = self._find(request, key_of(request.scope).id)
         if isinstance(entry, Response):
             return entry
         kept = entry.generation.on_disconnect != "cancel"
         return entry.generation if kept else problem_response(409, UNKEPT)
 
-    def _find(self, request: HttpRequest) -> Entry | Response:
+    def _find(self, request: HttpRequest, owner: str | None) -> Entry | Response:
         id = request.path_params["id"]
-        found = self._archive.find(id)
+        found = self._archive.find(id, owner)
         if found is None:
             return problem_response(404, f"There is no generation '{id}' here.")
         return problem_response(410, found) if isinstance(found, str) else found
@@ -123,6 +127,12 @@ class Following(Response):
         reader = generation.join(self._place)
         async with attending(generation, reader, receive):
             await send_stream(generation, reader, send, self._numbered)
+
+
+def admitted(request: HttpRequest) -> str | None:
+    """Whose generations a request may know of; None: everybody's."""
+    key = key_of(request.scope)
+    return None if key.admin else key.id
 
 
 def read_cursor(request: HttpRequest) -> int | Failure | None:

@@ -10,12 +10,14 @@ from telex.telemetry.logs import log
 
 
 def record_of(generation: Generation) -> Fields:
-    """As far as it has come. Times are in seconds, `created` in those since 1970; `certainty` says how sure the usage is."""
+    """As far as it has come. Times are in seconds, `created` in those since 1970; `certainty` says how sure the usage is; `owner` is the
+    id of the key whose it is."""
     meter, failure = generation.meter, generation.failure
     timing = meter.timing(generation.now)
     usage, certainty = meter.tokens(generation.ended and failure is None)
     return {
         "id": generation.id,
+        "owner": generation.owner or None,
         "status": generation.ending if generation.ended else "running",
         "model": generation.route.model,
         "dialect": generation.request.dialect,
@@ -37,6 +39,7 @@ def log_record(record: Fields, bug: Exception | None) -> None:
     log.info(
         "generation",
         id=record["id"],
+        owner=record["owner"],
         model=record["model"],
         dialect=record["dialect"],
         delivery=record["delivery"],

@@ -78,6 +78,23 @@ def test_zero_config() -> None:
     assert load_config(None, {}).server.host == "127.0.0.1"
 
 
+def test_where_keys_are_wanted_any_host_will_do() -> None:
+    config = parse_config("store = 'sqlite:////data/keys.db'\n[server]\naccess = 'keys'\nhost = '0.0.0.0'", "telex.toml")
+    assert (config.server.access, config.server.host, config.store) == ("keys", "0.0.0.0", "sqlite:////data/keys.db")  # noqa: S104
+    assert config.wants_keys
+
+
+def test_who_must_come_with_a_key() -> None:
+    assert not parse_config("", "telex.toml").wants_keys
+    assert parse_config("[admin]\nkeys_only = true", "telex.toml").wants_keys
+
+
+def test_a_secret_is_taken_out_of_a_text_unless_it_could_be_any_word() -> None:
+    assert Secret("sk-123456").redact("Wrong key sk-123456, 'sk-123456'.") == "Wrong key …, '…'."
+    assert Secret("k").redact("Wrong key k.") == "Wrong key k."
+    assert "sk-123456" not in repr(Secret("sk-123456"))
+
+
 def target(fields: str) -> str:
     return f"[models.m]\n\ntargets = [{{ {fields} }}]\n"
 
@@ -95,7 +112,12 @@ WRONG: list[tuple[str, int, str, str]] = [
     ("[server]\nport = -1", 2, "server.port", "0"),
     ("[server]\nhost = 5", 2, "server.host", "expected str"),
     ("[server]\nhost = '0.0.0.0'", 2, "server.host", "loopback"),
+    ("[server]\nhost = '0.0.0.0'\naccess = 'open'", 2, "server.host", 'say access = "keys"'),
     ("[server]\naccess = 'closed'", 2, "server.access", "closed"),
+    ("# a file\nstore = 'telex.db'", 2, "store", "names no file as in 'sqlite:///telex.db'"),
+    ("[server]\nport = 1\n[admin]\nkeys_only = 'yes'", 4, "admin.keys_only", "expected bool"),
+    ("store = 'postgresql://localhost/telex'\n[server]", 1, "store", "comes in a later version"),
+    ("store = 5", 1, "store", "expected str"),
     ("[server]\ndrain = -1", 2, "server.drain", "0"),
     ("[server]\nhosts = 'x'", 2, "server.hosts", "expected array"),
     ("[server]\nbody_limit = 0", 2, "server.body_limit", "1"),

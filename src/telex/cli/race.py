@@ -17,6 +17,7 @@ from rich.text import Text
 
 from telex.cli import GATEWAY_KEY
 from telex.cli.loading import wait_for_local
+from telex.client.errors import through_gateway
 from telex.config import Config, Provider, change_server
 from telex.core import json, sse
 from telex.core.errors import Failure, TelexError
@@ -52,7 +53,7 @@ class Runner:
         while self._take() or not self._reader.over:
             await self._reader.wait()
         if generation.failure is not None:
-            raise TelexError(f"The {self.title} answer failed: {generation.failure.message}")
+            raise TelexError(f"The {self.title} answer failed: {through_gateway(generation.failure).message}")
 
     def _take(self) -> bytes:
         data = self._reader.take()

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from telex.config import Config
+from telex.dialects import DIALECTS
 from telex.gateway.server import Process, listen
 
 from .client import PATIENT
@@ -38,6 +39,11 @@ class House:
 
 def provider(url: str, **fields: Any) -> dict[str, Any]:
     return {"dialect": "openai-chat", "base_url": url, **fields}
+
+
+def in_each_dialect(url: str) -> dict[str, Any]:
+    """Providers at one place that speak a dialect each, and are called by its name."""
+    return {name: provider(url, dialect=name, api_key="k") for name in DIALECTS}
 
 
 @asynccontextmanager

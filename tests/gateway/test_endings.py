@@ -19,7 +19,7 @@ from telex.testing.script import Send, resolve
 
 from .client import Answer, connect, request, send
 from .complaints import told, told_in
-from .house import House, gateway
+from .house import House, gateway, in_each_dialect
 from .speech import CLIENTS, asks
 
 SLOWER = Failure("rate_limited", "Slow down.", retry_after=7.0)
@@ -64,14 +64,8 @@ each_place = pytest.mark.parametrize("place", PLACES)
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Any:
-    with ScriptedUpstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
-    rows = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in CLIENTS}
+    rows = in_each_dialect(upstream.url)
     models = {
         f"hasty-{name}": {"targets": [{"provider": name, "model": "m"}], "timeouts": {"gate": 0.05}, "retries": 0} for name in CLIENTS
     }

@@ -19,7 +19,7 @@ from telex.testing import Head, ScriptedUpstream, Send, Stall, Until, perform, s
 from telex.testing.answers import SSE, words
 
 from .client import PATIENT, Answer, chat, connect, request, send
-from .house import House, gateway, provider
+from .house import House, gateway, in_each_dialect
 from .returning import FIRST, FRAMES, ROOT, alone, asking, begun, followed, gated, get, is_problem, record, until
 
 NO_HEADERS: Mapping[str, str] = {}
@@ -37,14 +37,8 @@ PROVIDER = pytest.mark.parametrize("up", ASKED)
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Any:
-    with ScriptedUpstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
-    rows = {name: provider(upstream.url, dialect=name, api_key="k") for name in ASKED}
+    rows = in_each_dialect(upstream.url)
     async with gateway(providers=rows) as house:
         yield house
 

@@ -18,7 +18,7 @@ from telex.testing.answers import SSE, words
 
 from .client import Answer, request, send
 from .complaints import Complaint, told, told_in
-from .house import House, gateway
+from .house import House, gateway, in_each_dialect
 from .speech import CLIENTS, asks
 
 SOON = 0.3
@@ -45,15 +45,9 @@ FAULTY: dict[str, Play] = {
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Any:
-    with ScriptedUpstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
     """A provider in each dialect, and for each limit a model that is tried once, one of whose limits is short."""
-    rows = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in CLIENTS}
+    rows = in_each_dialect(upstream.url)
     models = {
         f"{name}-{dialect}": {"targets": [{"provider": dialect, "model": "m"}], "timeouts": {name: SOON}, "retries": 0}
         for name in LIMITS

@@ -14,7 +14,7 @@ from telex.generation.whole import LONG
 from telex.testing import FAULTS, ScriptedUpstream, reply, say
 
 from .client import Answer, request, send
-from .house import House, gateway
+from .house import House, gateway, in_each_dialect
 from .speech import CLIENTS, asks
 
 LIMIT: dict[str, dict[str, Any]] = {
@@ -47,15 +47,9 @@ each_upstream = pytest.mark.parametrize("up", CLIENTS)
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Any:
-    with ScriptedUpstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
     """Each dialect's provider, and beside it one that is always asked for the whole."""
-    rows = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in CLIENTS}
+    rows = in_each_dialect(upstream.url)
     hasty = {"targets": [{"provider": "openai-chat", "model": "m"}], "timeouts": {"total": 0.5}}
     impatient = {"targets": [{"provider": "openai-chat", "model": "m"}], "timeouts": {"first_byte": 0.1, "first_content": 0.1, "idle": 0.1}}
     models = {"hasty": hasty, "impatient": impatient}

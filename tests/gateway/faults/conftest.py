@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.client import send
-from gateway.house import House, gateway
+from gateway.house import House, gateway, in_each_dialect
 from gateway.speech import CLIENTS, asked
 from telex.generation.traffic import Traffic
 from telex.testing import Play, ScriptedUpstream
@@ -32,15 +32,9 @@ LIMITS: dict[str, dict[str, float]] = {
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Any:
-    with ScriptedUpstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
     """With a provider of each dialect, and a model of each with each limit short, as `anthropic-idle`."""
-    providers = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in CLIENTS}
+    providers = in_each_dialect(upstream.url)
     models = {
         f"{name}-{limit}": {"targets": [{"provider": name, "model": "m"}], "timeouts": seconds}
         for name in CLIENTS

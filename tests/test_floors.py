@@ -15,7 +15,7 @@ import telex
 
 FLOORS = {
     "core": 0,
-    "dialects": 1, "routing": 1, "metering": 1,
+    "dialects": 1, "routing": 1, "metering": 1, "limits": 1,
     "upstream": 2, "local": 2, "config": 2, "telemetry": 2, "stores": 2, "prices": 2, "tokens": 2,
     "generation": 3,
     "jobs": 4, "client": 4,

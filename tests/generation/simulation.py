@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -176,19 +177,29 @@ generation_number: ContextVar[int] = ContextVar("generation_number")
 class Wire(Channel):
     """One exchange. `open` until it ended or was given up."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, target: str, at: float) -> None:
+        """`at`: when its connection was asked for."""
         self.answer = answer
+        self.target = target
+        self.at = at
         self.open = True
+        self._receiver: Receiver | None = None
         self._loop = asyncio.get_running_loop()
         self._left = list(answer.pushes)
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody still wants to hear more of it."""
+        return self.open and not getattr(self._receiver, "_over", False)
 
     def send(self, request: bytes, receiver: Receiver) -> None:
         self._receiver = receiver
         self._timer = self._loop.call_later(self.answer.head, self._head)
 
     def _head(self) -> None:
+        assert self._receiver is not None
         self._receiver.on_head(self.answer.status, self.answer.headers)
         self._arm()
 
@@ -197,6 +208,7 @@ class Wire(Channel):
             self._timer = self._loop.call_later(self._left[0].after, self._push)
 
     def _push(self) -> None:
+        assert self._receiver is not None
         what = self._left.pop(0).what
         if isinstance(what, bytes):
             self._receiver.on_data(what)
@@ -230,6 +242,8 @@ class Net:
         self.calls: list[Call] = []
         self.wires: list[Wire] = []
         self.streams: dict[int, bool] = {}
+        self.most: Counter[str] = Counter()
+        """Exchanges at one time, by their targets."""
 
     def take(self, origin: Origin) -> Wire | None:
         return None
@@ -237,15 +251,18 @@ class Net:
     async def open(self, origin: Origin, timeout: float) -> Channel | Failure:
         number, loop = generation_number.get(), asyncio.get_running_loop()
         answer = self.providers[origin.host].answer(self.streams[number], f"{origin.host}.{number}.{len(self.calls)}")
-        self.calls.append(Call(number, origin.host, loop.time(), answer))
+        began = loop.time()
+        self.calls.append(Call(number, origin.host, began, answer))
         if isinstance(answer.opens, Failure):
             return answer.opens
         if answer.opens > timeout:
             await asyncio.sleep(timeout)
             return Failure("timeout", "Connecting took too long.", code="connect")
         await asyncio.sleep(answer.opens)
-        wire = Wire(answer)
+        wire = Wire(answer, origin.host, began)
         self.wires.append(wire)
+        busy = sum(wire.busy for wire in self.wires if wire.target == origin.host)
+        self.most[origin.host] = max(self.most[origin.host], busy)
         return wire
 
     def close(self) -> None: ...

@@ -23,6 +23,7 @@ from telex.dialects import DIALECTS
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
 from telex.generation.log import Reader
+from telex.limits.window import SECONDS
 from telex.routing.budget import REQUESTS, Budget
 
 from .simulation import GOOD, NOT_AGAIN, Answer, Call, Net, Provider, generation_number, run_virtually
@@ -44,6 +45,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "openai-responses": {"input": "?"},
     "anthropic": {"messages": [{"role": "user", "content": "?"}], "max_tokens": 9},
 }
+
+
+LIMITS: list[dict[str, int]] = [{}, {}, {}, {"rpm": 2}, {"rpm": 5, "concurrent": 2}, {"concurrent": 1}, {"tpm": 20}, {"tpm": 1500}]
+"""Of a target or of a model, in most worlds none."""
 
 
 class Seen(NamedTuple):
@@ -77,9 +82,14 @@ class World:
     def config(self) -> Config:
         coin = self.coin
         rows = {n: {"dialect": p.dialect.NAME, "base_url": f"http://{n}/v1"} for n, p in self.providers.items()}
-        targets = [{"provider": n, "model": "m", "tier": coin.randint(1, 2), "weight": coin.uniform(0.1, 3)} for n in self.providers]
+        self.limits = {n: coin.choice(LIMITS) for n in self.providers}
+        targets = [
+            {"provider": n, "model": "m", "tier": coin.randint(1, 2), "weight": coin.uniform(0.1, 3), **self.limits[n]}
+            for n in self.providers
+        ]
         model = {
             "targets": targets,
+            **coin.choice(LIMITS),
             "balance": coin.choice(["weighted", "least-latency", "prefix"]),
             "retries": coin.randint(0, 2),
             "hold": HOLD,
@@ -152,6 +162,9 @@ class World:
         extra = len(self.net.calls) - len(self.seen)
         assert extra <= len(self.seen) / REQUESTS + PER_SECOND * self.lasted + 1, "one budget for all"
         assert self.engine.traffic.health.running == 0, "no slot leaks"
+        assert self.engine.traffic.limits.running == 0, "nor does a part of a limit"
+        for target, limits in self.limits.items():
+            check_limits([wire.at for wire in self.net.wires if wire.target == target], self.net.most[target], limits)
         assert not any(wire.open for wire in self.net.wires), "no connection is left open"
         if self.peaceful:
             rows = self.engine.traffic.health._rows.values()
@@ -194,6 +207,13 @@ def check_text(seen: Seen, answers: list[Answer]) -> None:
 
 def read_text(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, PartDelta)).strip()
+
+
+def check_limits(times: list[float], most: int, limits: dict[str, int]) -> None:
+    """`times`: of the calls that reached one target; `most`: of them at once."""
+    times, rpm = sorted(times), limits.get("rpm", len(times))
+    assert all(later - earlier >= SECONDS for earlier, later in zip(times, times[rpm:], strict=False))
+    assert most <= limits.get("concurrent", most)
 
 
 def check_calls(generation: Generation, calls: list[Call]) -> None:

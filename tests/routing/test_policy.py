@@ -89,7 +89,8 @@ def paused(until: float, *targets: int, end: Command | None = None) -> list[Comm
 
 
 DOWN, LIMITED, BAD = failed("unreachable"), failed("rate_limited"), failed("bad_request")
-HEDGED = Rules(hedge=2.0)
+FULL, SOON, NEVER = failed("limited", 3.0), failed("limited", 1.0), failed("limited")
+HEDGED, ONCE = Rules(hedge=2.0), Rules(retries=0)
 
 SCRIPTS: dict[str, tuple[list[Command], list[Command]]] = {
     "content at once": (run(2, None), tries(0)),
@@ -113,6 +114,11 @@ SCRIPTS: dict[str, tuple[list[Command], list[Command]]] = {
     "the last failure is told": (run(2, LIMITED, LIMITED, DOWN)[-1:], [Fail(DOWN)]),
     "no second try beyond the budget": (run(1, DOWN, budget=0), tries(0, end=Fail(DOWN))),
     "no second target beyond the budget": (run(2, DOWN, budget=1), paused(101 + BACKOFF, 0, 0, end=Fail(DOWN))),
+    "a limit of ours goes elsewhere at once, for nothing": (run(2, FULL, None, budget=0), tries(0, 1)),
+    "a limit of ours is no reason to ask again": (run(1, FULL), tries(0, end=Fail(FULL))),
+    "of limits the one that is over first is told": (run(3, FULL, SOON, NEVER)[-1:], [Fail(SOON)]),
+    "what came of a call is told before a limit": (run(2, FULL, DOWN, rules=ONCE)[-1:], [Fail(DOWN)]),
+    "and behind one": (run(2, DOWN, FULL, rules=ONCE)[-1:], [Fail(DOWN)]),
     "to go where it fits costs nothing": (run(2, failed("context_too_long"), None, budget=0), tries(0, 1)),
     "a hedge is first": (
         run(2, None, None, rules=HEDGED, takes=(9.0, 1.0)),

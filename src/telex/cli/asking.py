@@ -84,6 +84,7 @@ HERE: dict[Kind, str] = {
     "overloaded": "Try again, or ask another model.",
     "timeout": "Try again, or ask another model.",
     "unreachable": "Check the network; `telex check` says what each provider answers.",
+    "limited": "Come back later, or raise that limit in telex.toml.",
     "rate_limited": "Come back later, or ask another model.",
     "quota_exhausted": "Look into the account with the provider, or ask another model.",
 }

@@ -112,6 +112,7 @@ TABLE: dict[Kind, type[GenerationError]] = {
     "permission_denied": Unauthorized,
     "upstream_denied": Unauthorized,  # in this process the provider's key is the caller's own
     "not_found": NotFound,
+    "limited": RateLimited,
     "rate_limited": RateLimited,
     "quota_exhausted": RateLimited,
     "overloaded": Overloaded,

@@ -10,10 +10,12 @@ from msgspec import Meta, Struct, field
 
 from telex.core.messages import Fields
 from telex.dialects.quirks import Quirks
+from telex.limits.table import Limits
 from telex.routing.balance import Balance, Candidate
 
 Seconds = Annotated[float, Meta(gt=0)]
 Tokens = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1)]
 
 OnDisconnect = Literal["cancel", "hold", "finish"]
 """What becomes of a generation when its last reader has left: it is stopped, now or in a while if nobody comes back, or it goes on."""
@@ -124,17 +126,26 @@ class Provider(Struct, forbid_unknown_fields=True):
 
 
 class Target(Candidate, forbid_unknown_fields=True, frozen=True):
-    """`whole`, `context`: as of its provider."""
+    """`whole`, `context`: as of its provider. `rpm`, `tpm`, `concurrent`: requests and tokens in any minute, and requests at once; at its
+    limit it is passed over."""
 
     whole: Literal["auto", "whole", "stream"] | None = None
     context: Tokens | None = None
+    rpm: Count | None = None
+    tpm: Count | None = None
+    concurrent: Count | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.rpm, self.tpm, self.concurrent)
 
 
 class Model(Struct, forbid_unknown_fields=True):
     """`unsupported`: what a target of another dialect can't be told and an answer can do without is dropped and named, or refused.
     `check_context`: a target whose window a prompt certainly exceeds is not asked. `balance`: the order of the targets of a tier: by their
     weights, the soonest to speak first, or the same for prompts that begin alike. `hedge`: seconds without content after which a
-    second target is asked beside the first. `hold`: seconds for `on_disconnect`."""
+    second target is asked beside the first. `hold`: seconds for `on_disconnect`. `rpm`, `tpm`, `concurrent`: requests and tokens in any
+    minute, and requests at once, of all who ask for it."""
 
     targets: Annotated[list[Target], Meta(min_length=1)]
     balance: Balance = "weighted"
@@ -145,6 +156,13 @@ class Model(Struct, forbid_unknown_fields=True):
     unsupported: Literal["drop", "refuse"] = "drop"
     check_context: bool = True
     timeouts: dict[str, float] = field(default_factory=dict)
+    rpm: Count | None = None
+    tpm: Count | None = None
+    concurrent: Count | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.rpm, self.tpm, self.concurrent)
 
 
 class Config(Struct, forbid_unknown_fields=True):

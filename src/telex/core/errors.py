@@ -18,6 +18,7 @@ Kind = Literal[
     "too_large",
     "unsupported_media",
     "misdirected",
+    "limited",
     "rate_limited",
     "quota_exhausted",
     "overloaded",
@@ -63,6 +64,7 @@ CONSEQUENCES: dict[Kind, Consequence] = {
     "too_large": Consequence(413),
     "unsupported_media": Consequence(415),
     "misdirected": Consequence(421),
+    "limited": Consequence(429, elsewhere=True, ending="rate_limited"),  # a limit of Telex's own: without a call
     "rate_limited": Consequence(429, again=True, elsewhere=True, against=True, ending="rate_limited"),
     "quota_exhausted": Consequence(429, elsewhere=True, against=True, ending="rate_limited"),
     "overloaded": Consequence(503, again=True, elsewhere=True, against=True),

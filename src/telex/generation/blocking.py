@@ -146,6 +146,8 @@ class BlockingGeneration(Run):
         endpoint = self._endpoint(target, outgoing.path)
         if isinstance(endpoint, Failure):
             return endpoint
+        if (limited := self._take(tried)) is not None:
+            return limited
         attempt = tried.attempt = self._make_attempt(target)
         self._exchange = exchange = Exchange(self._transport, endpoint.origin, self._timers, self._patience)
         exchange.send(render_request(endpoint.head, outgoing.body, outgoing.headers), attempt, lambda: attempt.on_connected(exchange))

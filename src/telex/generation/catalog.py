@@ -11,6 +11,7 @@ from msgspec import Struct
 from telex.config import Config, OnDisconnect, Target, Timeouts, nearest
 from telex.core.errors import Failure
 from telex.generation.backend import EMBEDDED, Backend
+from telex.limits.table import UNLIMITED, Limits
 from telex.local.model import LocalModel
 from telex.routing.balance import Balance
 from telex.tokens.windows import Windows
@@ -41,6 +42,7 @@ class Route(Struct, frozen=True):
     hold: float = 20.0
     headers: dict[str, str] = {}
     hasty: frozenset[str] = frozenset()
+    limits: Limits = UNLIMITED
 
     def within(self, limits: Mapping[str, float]) -> Route:
         """It with those of a caller's time limits, in seconds by their names, that are shorter than its own."""
@@ -84,6 +86,7 @@ class Catalog:
                 model.check_context,
                 model.on_disconnect,
                 model.hold,
+                limits=model.limits,
             )
         if (backend := self.backends.get(name)) is not None and backend.provider.embedded:
             return self._direct(name, name, EMBEDDED)

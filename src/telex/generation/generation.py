@@ -52,15 +52,19 @@ class Generation(Run):
         self._stopped = CANCELLED
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, unless it was stopped before."""
+        if self.ended:
+            return
         self._task = self._loop.create_task(self._run())
         self._task.add_done_callback(lambda task: self._end(self._stopped))  # for one that was stopped before it ran
 
     def stop(self, failure: Failure = CANCELLED) -> None:
-        """End it now, unless it has ended: the provider's connection is closed, `failure` says why."""
+        """End it now, unless it has ended: the provider's connection is closed, `failure` says why. One that has not begun never will."""
         if self._leaving is not None:
             self._leaving.cancel()
-        if self._task is not None and not self._task.done():
+        if self._task is None:
+            self._end(failure)
+        elif not self._task.done():
             self._stopped = failure
             if self._chosen is not None and self._chosen.attempt is not None and not self._chosen.attempt.ended.done():
                 self._chosen.attempt.abort()  # at once: what comes before the task knows must not be a second end
@@ -179,6 +183,8 @@ class Generation(Run):
             return self._not_ready(target)
         if isinstance(endpoint, Failure):
             return endpoint
+        if (limited := self._take(tried)) is not None:
+            return limited
         tried.attempt = self._make_attempt(target)
         return await self._send(tried.attempt, endpoint, outgoing)
 

@@ -20,10 +20,12 @@ from telex.dialects.translate import Manner, Outgoing, address
 from telex.generation.attempt import Attempt, too_slow
 from telex.generation.backend import Backend
 from telex.generation.catalog import Route
+from telex.generation.claims import Claims
 from telex.generation.log import Log
 from telex.generation.output import EventOutput, KeptOutput, Output, StreamOutput, WholeOutput, named
 from telex.generation.traffic import Traffic
 from telex.generation.whole import asks_stream
+from telex.limits.table import Holder, Lease, Quota
 from telex.metering.meter import Meter
 from telex.routing import policy
 from telex.routing.balance import Delivery
@@ -49,7 +51,8 @@ class Tried(Struct, frozen=True):
 
 
 class Try:
-    """One attempt as it is being made. `attempt` is there once something was sent; `dropped`: what its target is not told."""
+    """One attempt as it is being made. `attempt` is there once something was sent; `dropped`: what its target is not told; `lease`: its
+    part of its target's limits."""
 
     def __init__(self, target: Target, slot: Slot, began: float) -> None:
         self.target = target
@@ -57,6 +60,7 @@ class Try:
         self.began = began
         self.attempt: Attempt | None = None
         self.dropped: tuple[str, ...] = ()
+        self.lease: Lease | None = None
 
 
 class Run:
@@ -64,7 +68,8 @@ class Run:
 
     `committed`: the first content is there, so a reader's headers may say 200. `dropped`: fields of the request that the target which
     answers is not told. `headers`: of the answer that was committed. `quirks`: of its frames. `keep`: its `reply` will be asked for.
-    `created`: in seconds since 1970. `owner`: the id of the key whose it is; empty where access is open.
+    `created`: in seconds since 1970. `owner`: the id of the key whose it is; empty where access is open. `queued`: seconds that it waited
+    for its turn before it began.
     """
 
     def __init__(
@@ -97,6 +102,8 @@ class Run:
         self.created = int(time.time())
         self.keep = False
         self.owner = ""
+        self.queued = 0.0
+        self._claims = Claims(request, Holder("model", route.model, route.limits), traffic)
         self._output: Output | None = None
         self.meter = Meter(request, self._began)
         self._trying: list[Try] = []  # without a verdict
@@ -129,8 +136,19 @@ class Run:
         """How it ended; only once it has."""
         return self.failure.ending if self.failure else "complete"
 
+    def admit(self, owner: Holder | None = None) -> Failure | None:
+        """Take its part of its owner's and its model's limits, or say why not. One that begins without has no owner."""
+        return self._claims.admit(owner, self.now)
+
+    @property
+    def quotas(self) -> list[Quota]:
+        """What is left of those limits."""
+        return self._claims.quotas(self.now)
+
     def _policy(self, hedges: bool) -> policy.Policy:
         """`hedges`: whether this driver can follow two attempts at once."""
+        if (refused := self.admit()) is not None:
+            return policy.refuse(refused)
         route, traffic, now = self.route, self._traffic, self._began
         prefix = prefix_of(self.request) if route.balance == "prefix" else b""
         targets = traffic.plan(route, self.delivery, prefix, now)
@@ -153,6 +171,14 @@ class Run:
         self._trying.append(tried)
         return tried
 
+    def _take(self, tried: Try) -> Failure | None:
+        """Its part of its target's limits: the last thing before it is sent."""
+        taken = self._claims.take(tried.target, self.now)
+        if isinstance(taken, Failure):
+            return taken
+        tried.lease = taken
+        return None
+
     def _settle(self, tried: Try, failure: Failure | None) -> None:
         """The verdict: a line for the record, and what the table of health learns."""
         self._trying.remove(tried)
@@ -163,7 +189,7 @@ class Run:
             self._traffic.commit(tried.slot, now - tried.began if self._streams(tried.target) else None, now)
         else:
             self.tried.append(Tried(name_of(tried.target), failure.kind, seconds, explain(failure)))
-            self._traffic.end(tried.slot, self._lesson(failure), now)
+            self._give_back(tried, failure)
 
     def _streams(self, target: Target) -> bool:
         """Whether the provider is asked for a stream."""
@@ -171,7 +197,12 @@ class Run:
 
     def _conclude(self, tried: Try, failure: Failure | None) -> None:
         """What became of a committed attempt. The first call counts."""
-        self._traffic.end(tried.slot, self._lesson(failure), self._clock.time())
+        self._give_back(tried, failure)
+
+    def _give_back(self, tried: Try, failure: Failure | None) -> None:
+        now = self._clock.time()
+        self._traffic.end(tried.slot, self._lesson(failure), now)
+        self._claims.give_back(tried.lease, tried.attempt.meter if tried.attempt is not None else None, now)
 
     def _lesson(self, failure: Failure | None) -> Failure | None:
         """What the table of health learns: nothing of a target for which its caller had no patience."""
@@ -265,7 +296,8 @@ class Run:
             self._settle(tried, CANCELLED)
         if self._chosen is not None:
             self._conclude(self._chosen, CANCELLED)  # unless its attempt has ended
-        self.meter.end(self._clock.time())
+        self._claims.end(self.meter if self._chosen is not None else None, self.now)
+        self.meter.end(self.now)
         if failure is not None and self.request.stream and self.request.dialect:
             self.log.append(self._output.fail(failure) if self._output else self.dialect.Encoder(id=self.id).feed(failure))
         self.log.close()
@@ -293,7 +325,7 @@ def explain(failure: Failure) -> str:
     """Why an attempt failed, in words that are Telex's own: what a provider says may hold what the prompt or the key was."""
     if failure.status:
         return f"{failure.kind}, HTTP {failure.status}"
-    return failure.message if failure.kind in ("timeout", "unreachable", "tls") else failure.kind
+    return failure.message if failure.kind in ("timeout", "unreachable", "tls", "limited") else failure.kind
 
 
 def prefix_of(request: Request) -> bytes:

@@ -1,13 +1,15 @@
-"""What the generations of one process learn from each other: the health of targets, and what is left of the retry budget."""
+"""What the generations of one process learn from each other: the health of targets, what is left of the retry budget, and of limits."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from threading import Lock
 
 from telex.config import Target
 from telex.core.errors import Failure
 from telex.generation.catalog import Route
+from telex.limits.table import Holder, Lease, Need, Quota, Refusal, Table
 from telex.routing.balance import Delivery, order
 from telex.routing.budget import Budget
 from telex.routing.health import Health, Slot
@@ -19,6 +21,7 @@ class Traffic:
     def __init__(self) -> None:
         self.health = Health()
         self.budget = Budget()
+        self.limits = Table()
         self._lock = Lock()
 
     def plan(self, route: Route, delivery: Delivery, prefix: bytes, now: float) -> list[int]:
@@ -43,3 +46,19 @@ class Traffic:
     def end(self, slot: Slot, failure: Failure | None, now: float) -> None:
         with self._lock:
             slot.end(failure, now)
+
+    def take(self, holders: Sequence[Holder], need: Need, now: float) -> Lease | Refusal:
+        with self._lock:
+            return self.limits.take(holders, need, now)
+
+    def give_back(self, lease: Lease, tokens: int | None, now: float) -> None:
+        """`tokens`: that were used; None if no provider was reached. Only the first call counts."""
+        with self._lock:
+            if tokens is None:
+                lease.cancel()
+            else:
+                lease.end(tokens, now)
+
+    def quotas(self, holders: Sequence[Holder], now: float) -> list[Quota]:
+        with self._lock:
+            return self.limits.quotas(holders, now)

@@ -46,6 +46,11 @@ class Meter:
     def connected(self, now: float) -> None:
         self._connected = now
 
+    @property
+    def reached(self) -> bool:
+        """Whether there was a connection to ask on."""
+        return self._connected is not None
+
     def feed(self, events: Iterable[Event], now: float) -> bool:
         """Take in one frame's events. True if there is content among them."""
         content, characters = False, 0

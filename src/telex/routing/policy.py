@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from itertools import count
+from math import inf
 
 from msgspec import Struct
 
@@ -76,7 +77,7 @@ Spend = Callable[[float], bool]
 def decide(targets: Sequence[int], rules: Rules, spend: Spend, now: float, random: Callable[[], float]) -> Policy:
     """The commands for one generation over `targets` in their order. `random` gives numbers from 0 to 1."""
     end, left, numbers = now + rules.total, deque(targets), count()
-    failure: Failure | None = Failure("not_found", "This model has no target.")
+    told: Failure | None = None
     while left:
         target = left.popleft()
         for tries in range(rules.retries + 1):
@@ -90,12 +91,22 @@ def decide(targets: Sequence[int], rules: Rules, spend: Spend, now: float, rando
             if now >= end:  # woken late
                 break
         assert failure is not None
+        told = failure if told is None else choose(told, failure)
         if not left or not failure.consequence.elsewhere or now >= end:
             break
         if failure.consequence.against and not spend(now):  # a request that does not fit here is nobody's trouble
             break
-    assert failure is not None
-    yield Fail(failure)
+    yield Fail(told or Failure("not_found", "This model has no target."))
+
+
+def choose(known: Failure, new: Failure) -> Failure:
+    """Which of two targets' failures is told: the last that came of a call or, where limits allow none, the one of the limit that is over
+    first."""
+    if new.kind != "limited":
+        return new
+    if known.kind != "limited":
+        return known
+    return min(known, new, key=lambda failure: inf if failure.retry_after is None else failure.retry_after)
 
 
 def ask(

@@ -41,6 +41,7 @@ TYPES: dict[Kind, str] = {
     "too_large": "request_too_large",
     "unsupported_media": "invalid_request_error",
     "misdirected": "invalid_request_error",
+    "limited": "rate_limit_error",
     "rate_limited": "rate_limit_error",
     "quota_exhausted": "rate_limit_error",
     "overloaded": "overloaded_error",

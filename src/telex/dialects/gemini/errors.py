@@ -56,6 +56,7 @@ STATUSES: dict[Kind, str] = {
     "too_large": "INVALID_ARGUMENT",
     "unsupported_media": "INVALID_ARGUMENT",
     "misdirected": "FAILED_PRECONDITION",
+    "limited": "RESOURCE_EXHAUSTED",
     "rate_limited": "RESOURCE_EXHAUSTED",
     "quota_exhausted": "RESOURCE_EXHAUSTED",
     "overloaded": "UNAVAILABLE",

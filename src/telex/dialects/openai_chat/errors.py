@@ -15,6 +15,7 @@ TYPES: dict[Kind, tuple[str, str | None]] = {
     "unauthorized": ("invalid_request_error", "invalid_api_key"),
     "permission_denied": ("invalid_request_error", "permission_denied"),
     "not_found": ("invalid_request_error", "not_found"),
+    "limited": ("rate_limit_error", "rate_limit_exceeded"),
     "rate_limited": ("rate_limit_error", "rate_limit_exceeded"),
     "quota_exhausted": ("insufficient_quota", "insufficient_quota"),
     "overloaded": ("service_unavailable_error", "server_is_overloaded"),

@@ -72,7 +72,7 @@ def test_owner_and_model_are_taken_together_or_not_at_all() -> None:
     case.traffic.take([Holder("model", "m", Limits(concurrent=1))], case.claims._need, 0.0)
     failure = case.claims.admit(KEY, 0.0)
     assert failure is not None
-    assert failure.message.startswith("Not now: the model 'm' has a limit of 1 requests at once")
+    assert failure.message.startswith("Not now: the model 'm' has the limit concurrent = 1 (requests at once)")
     assert case.left() == {"rpm": 10, "tpm": 10_000, "concurrent": 2}
     case.claims.end(None, 0.0)
     assert case.left() == {"rpm": 10, "tpm": 10_000, "concurrent": 2}

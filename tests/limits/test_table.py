@@ -46,7 +46,7 @@ def test_or_none_of_them() -> None:
     take(table, KEY, now=1.0)
     refusal = refuse(table, MODEL, KEY, tokens=5, now=2.0)
     assert (refusal.holder, refusal.which, refusal.limit, refusal.wait) == (KEY, "rpm", 2, SECONDS - 2.0)
-    assert str(refusal) == "Not now: the key 'alice' has a limit of 2 requests a minute (rpm), and this request fits in 58 s."
+    assert str(refusal) == "Not now: the key 'alice' has the limit rpm = 2 (requests a minute), and this request fits in 58 s."
     assert left(table, MODEL, now=2.0) == {"tpm": 100, "concurrent": 2}
 
 
@@ -72,7 +72,7 @@ def test_who_runs_must_end_first() -> None:
 def test_what_is_larger_than_the_limit_will_never_fit() -> None:
     refusal = refuse(Table(), MODEL, KEY, tokens=101)
     assert refusal.wait is None
-    assert str(refusal).startswith("This request needs 101 tokens, and the model 'chat' has a limit of 100 tokens a minute (tpm)")
+    assert str(refusal).startswith("This request needs 101 tokens, and the model 'chat' has the limit tpm = 100 (tokens a minute)")
 
 
 def test_what_there_may_be_besides_need_not_all_fit() -> None:

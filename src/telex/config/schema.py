@@ -51,7 +51,9 @@ class KeySource(Struct, forbid_unknown_fields=True):
 
 class Server(Struct, forbid_unknown_fields=True, frozen=True):
     """`access`: open to whoever reaches it, which is for loopback, or with `keys`. `hosts`: further names under which clients may address
-    this server. `drain`: seconds that open answers get at the end."""
+    this server. `drain`: seconds that open answers get at the end. `concurrent`: generations at once; beyond them each key may have
+    `queue` requests waiting for a place, for `queue_seconds`. `memory`: bytes that this process may have, before new work is refused;
+    without it, what its control group may have."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8484
@@ -60,6 +62,10 @@ class Server(Struct, forbid_unknown_fields=True, frozen=True):
     hosts: list[str] = field(default_factory=list)
     body_limit: Annotated[int, Meta(ge=1)] = 64 << 20
     """Bytes that the body of a request may have."""
+    concurrent: Count = 1000
+    queue: Annotated[int, Meta(ge=0)] = 100
+    queue_seconds: Seconds = 10.0
+    memory: Count | None = None
 
 
 class Retention(Struct, forbid_unknown_fields=True, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,9 +20,10 @@ from telex.dialects.framing import FRAMINGS
 from telex.dialects.operation import Operation
 from telex.dialects.paths import find_dialect, find_operation
 from telex.gateway.access import Access, key_of
+from telex.gateway.admission import Admission
 from telex.gateway.archive import Archive
 from telex.gateway.asgi import Receive, Scope, Send, error_response, identify, problem, respond, respond_error, respond_problem
-from telex.gateway.deliver import deliver, wants_numbers
+from telex.gateway.deliver import deliver, head, wants_numbers
 from telex.gateway.generations import ROOT, Generations
 from telex.gateway.intake import ClientLeft, check_origin, headers_of, read_body, read_policy
 from telex.gateway.record import log_record, record_of
@@ -30,6 +31,7 @@ from telex.gateway.responses import Held, Responses, input_list
 from telex.gateway.timeouts import read_limits
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
+from telex.limits.table import Holder
 from telex.stores.ports import Store
 
 STORED = "openai-responses"
@@ -41,13 +43,20 @@ API = ("/v1/", "/v1beta/")
 """Where SDKs look: what is not served there is said as their dialect says it."""
 
 
+ANYONE = Holder("key", "")
+"""Who asks where access is open: all are one."""
+
+
 class Gateway:
-    """`ready` is what `/readyz` answers. `end` is to be called with every generation that ended."""
+    """`ready` is what `/readyz` answers. `end` is to be called with every generation that ended. `owner_of`: whose request it is, by its
+    headers."""
 
     def __init__(self, config: Config, engine: Engine, store: Store) -> None:
         self.ready = False
         self._config = config
         self._engine = engine
+        self.owner_of: Callable[[Mapping[str, str]], Holder] = lambda headers: ANYONE
+        self.admission = Admission(config.server)
         self._archive = Archive(config.retention, engine.room)
         self._access = Access(config, store.keys)
         self._responses = Responses()
@@ -92,6 +101,9 @@ class Gateway:
         if scope["method"] != "POST":
             await respond_error(send, dialect, not_allowed(scope["method"], "POST"), [*headers, (b"allow", b"POST")], id)
             return
+        if (failure := self.admission.check()) is not None:
+            await respond_error(send, dialect, failure, headers, id, framing)
+            return
         try:
             generation = await self._accept(id, dialect, operation, scope, receive)
         except ClientLeft:
@@ -101,16 +113,20 @@ class Gateway:
             return
         generation.owner = key_of(scope).id
         self._archive.add(generation)
+        if (failure := await self.admission.admit(generation, self.owner_of(headers_of(scope)), receive)) is not None:
+            await respond_error(send, dialect, failure, head(generation), id, framing)
+            return
         generation.keep = dialect.NAME == STORED
         await deliver(generation, receive, send, wants_numbers(headers_of(scope)))
 
     @property
     def running(self) -> list[Generation]:
-        """Those that have not ended, also those that nobody waits for."""
+        """Those that have not ended, also those that nobody waits for, or that wait themselves."""
         return self._archive.running
 
     def end(self, generation: Generation) -> None:
-        """A line in the log, and what others may come back to."""
+        """Its place for who is next, a line in the log, and what others may come back to."""
+        self.admission.leave(generation)
         try:
             self._hold(generation)
         except Exception as bug:  # the answer stands

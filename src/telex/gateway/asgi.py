@@ -34,6 +34,13 @@ COME_BACK = 5.0
 """Seconds after which a client may come back whom a provider limits without saying for how long."""
 
 
+PATIENCE = 120.0
+"""Seconds that an SDK may be asked to wait before it tries again: OpenAI's does not wait longer, and Anthropic's would wait for hours."""
+
+BUSY = "server_busy"
+"""The code of a failure of Telex's own, before anything was tried, that is over in a moment."""
+
+
 def header(scope: Scope, name: bytes) -> str:
     """The first header of that lower-case name, or an empty string."""
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
@@ -72,12 +79,14 @@ def identify(dialect: Dialect, id: str) -> Headers:
 
 
 def error_headers(failure: Failure) -> Headers:
-    """What the SDKs obey: how long to wait, that it is no use to try what was tried already, and that a key is wanted."""
+    """What the SDKs obey: how long to wait, that it is no use to try what was tried already or can't be, and that a key is wanted."""
     headers: Headers = [(b"www-authenticate", b"Bearer")] if failure.kind == "unauthorized" else []
     wait = COME_BACK if failure.retry_after is None and failure.kind == "rate_limited" else failure.retry_after
     if wait is not None:
         headers.append((b"retry-after", str(math.ceil(wait)).encode()))
-    if failure.kind == "quota_exhausted" or failure.http_status >= 500:
+    never = failure.kind == "limited" and wait is None  # it is larger than the limit
+    tried = failure.http_status >= 500 and failure.code != BUSY
+    if failure.kind == "quota_exhausted" or never or tried or (wait is not None and wait > PATIENCE):
         headers.append((b"x-should-retry", b"false"))
     return headers
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from telex.dialects.framing import FRAMINGS
 from telex.gateway.asgi import Headers, Receive, Send, identify, respond, respond_error
+from telex.gateway.quotas import quota_headers
 from telex.generation.generation import Generation
 from telex.generation.log import Reader
 
@@ -110,20 +111,21 @@ async def deliver_whole(generation: Generation, reader: Reader, send: Send) -> N
 
 
 def head(generation: Generation) -> Headers:
-    """Which generation this is, and what of the request its target is not told."""
+    """Which generation this is, what of the request its target is not told, and what its client may still ask."""
     headers, names = identify(generation.dialect, generation.id), ""
     for number, name in enumerate(generation.dropped):
         if len(names) + len(name) > DROPPED_LIMIT:
             names += f", and {len(generation.dropped) - number} more"
             break
         names += f", {name}" if names else name
-    return [*headers, (b"telex-dropped", names.encode("ascii", "backslashreplace"))] if names else headers
+    dropped = [(b"telex-dropped", names.encode("ascii", "backslashreplace"))] if names else []
+    return [*headers, *dropped, *quota_headers(generation.quotas)]
 
 
 def server_timing(generation: Generation) -> bytes:
     """Milliseconds, as the `Server-Timing` header wants them."""
     timing = generation.meter.timing(0.0)
-    parts = (("connect", timing.connect), ("ttft", timing.ttft), ("total", timing.e2e))
+    parts = (("queue", generation.queued), ("connect", timing.connect), ("ttft", timing.ttft), ("total", timing.e2e))
     return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts if seconds is not None).encode()
 
 

@@ -13,18 +13,18 @@ def record_of(generation: Generation) -> Fields:
     """As far as it has come. Times are in seconds, `created` in those since 1970; `certainty` says how sure the usage is; `owner` is the
     id of the key whose it is."""
     meter, failure = generation.meter, generation.failure
-    timing = meter.timing(generation.now)
+    timing = {"queue": generation.queued, **asdict(meter.timing(generation.now))}
     usage, certainty = meter.tokens(generation.ended and failure is None)
     return {
         "id": generation.id,
         "owner": generation.owner or None,
-        "status": generation.ending if generation.ended else "running",
+        "status": generation.ending if generation.ended else "running" if generation.begun else "queued",
         "model": generation.route.model,
         "dialect": generation.request.dialect,
         "delivery": generation.delivery,
         "on_disconnect": generation.on_disconnect,
         "created": generation.created,
-        "timing": {name: None if seconds is None else round(seconds, 4) for name, seconds in asdict(timing).items()},
+        "timing": {name: None if seconds is None else round(seconds, 4) for name, seconds in timing.items()},
         "usage": {name: tokens for name, tokens in asdict(usage).items() if name != "extra"} if usage else None,
         "certainty": certainty,
         "attempts": [asdict(tried) for tried in generation.tried],
@@ -45,6 +45,7 @@ def log_record(record: Fields, bug: Exception | None) -> None:
         delivery=record["delivery"],
         ending=record["status"],
         failure=failure.get("kind"),
+        queue=timing["queue"],
         ttft=timing["ttft"],
         itl_p50=timing["itl_p50"],
         itl_p95=timing["itl_p95"],

@@ -24,6 +24,8 @@ from telex.stores.opening import open_store
 
 CLOSING = Failure("truncated", "Telex is shutting down, so the answer ends here.", code="shutting_down")
 
+CLOSED = Failure("overloaded", "Telex is shutting down: ask again, and another may answer.", code="shutting_down", retry_after=1.0)
+
 FILES = 10_240
 """Open files that a system without a limit of its own lets a process have: macOS says that it has none, and means these."""
 
@@ -126,6 +128,7 @@ class Process:
         """Refuse readiness, let open answers finish within `drain` seconds, then end. The second call ends them at once."""
         self.gateway.ready = False
         self.stopping.set()
+        self.gateway.admission.clear(CLOSED)
         if self._draining is None:
             self._draining = asyncio.create_task(self._finish())
         else:

@@ -58,6 +58,10 @@ class Generation(Run):
         self._task = self._loop.create_task(self._run())
         self._task.add_done_callback(lambda task: self._end(self._stopped))  # for one that was stopped before it ran
 
+    @property
+    def begun(self) -> bool:
+        return self._task is not None
+
     def stop(self, failure: Failure = CANCELLED) -> None:
         """End it now, unless it has ended: the provider's connection is closed, `failure` says why. One that has not begun never will."""
         if self._leaving is not None:

@@ -72,7 +72,7 @@ class Refusal(Struct, frozen=True):
 
     def __str__(self) -> str:
         """A sentence for who asked."""
-        has = f"{self.holder} has a limit of {self.limit} {WORDS[self.which]} ({self.which})"
+        has = f"{self.holder} has the limit {self.which} = {self.limit} ({WORDS[self.which]})"
         if self.wait is None:
             return f"This request needs {self.amount} tokens, and {has}: it will never fit. Shorten the prompt or max_tokens."
         return f"Not now: {has}, and this request fits in {math.ceil(self.wait)} s."

@@ -19,11 +19,12 @@ from telex.limits.table import Holder, Limits
 from telex.testing import FAULTS, Play, ScriptedUpstream, Stall, say, status
 
 from .client import Answer, ask, connect, request, send
-from .dialects import DIALECTS, asks, told
+from .complaints import told
 from .house import House, gateway
+from .speech import CLIENTS, asks
 
 SHORT = dict.fromkeys(("connect", "first_byte", "first_content", "content_idle", "idle", "total"), 0.2)
-each_client = pytest.mark.parametrize("client", DIALECTS)
+each_client = pytest.mark.parametrize("client", CLIENTS)
 EVERY = pytest.mark.parametrize("stream", [True, False], ids=["streaming", "non-streaming"])
 
 

@@ -191,10 +191,27 @@ async def test_nobody_is_lost_between_leaving_and_being_called() -> None:
         assert crowd.waiting == 0
 
 
-async def test_the_gateway_ends_with_requests_that_wait() -> None:
+async def test_one_that_waits_is_shown_as_queued_and_can_be_cancelled() -> None:
     async with full(queue_seconds=3600) as crowd:
-        await crowd.line("a", "b")
+        [task] = await crowd.line("a", stream=False)
+        id = next(generation.id for generation in crowd.house.process.gateway.running if not generation.begun)
+        record = await send(crowd.house.port, request(method="GET", path=f"/v1/generations/{id}"))
+        assert record.json["status"] == "queued"
+        cancelled = await send(crowd.house.port, request(method="POST", path=f"/v1/generations/{id}/cancel"))
+        assert cancelled.json["status"] == "cancelled"
+        [answer] = await served([task])
+        assert (answer.status, crowd.waiting, crowd.running) == (499, 0, 1)
+        assert len(crowd.upstream.calls) == 1
+
+
+async def test_a_gateway_that_ends_lets_nobody_wait() -> None:
+    async with full(queue_seconds=3600) as crowd:
+        tasks = await crowd.line("a", "b")
         crowd.house.process.stop()
+        for answer in await served(tasks):
+            assert (answer.status, answer.error["code"], answer.headers["retry-after"]) == (503, "shutting_down", "1")
+            assert "x-should-retry" not in answer.headers
+        assert crowd.upstream.calls[0].left_at is None, "what runs goes on"
         crowd.house.process.stop()
         async with asyncio.timeout(PATIENT):
             await crowd.house.serving

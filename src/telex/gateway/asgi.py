@@ -40,6 +40,9 @@ PATIENCE = 120.0
 BUSY = "server_busy"
 """The code of a failure of Telex's own, before anything was tried, that is over in a moment."""
 
+SHUTTING_DOWN = "shutting_down"
+"""The code of a failure behind which another process may answer."""
+
 
 def header(scope: Scope, name: bytes) -> str:
     """The first header of that lower-case name, or an empty string."""
@@ -85,7 +88,7 @@ def error_headers(failure: Failure) -> Headers:
     if wait is not None:
         headers.append((b"retry-after", str(math.ceil(wait)).encode()))
     never = failure.kind == "limited" and wait is None  # it is larger than the limit
-    tried = failure.http_status >= 500 and failure.code != BUSY
+    tried = failure.http_status >= 500 and failure.code not in (BUSY, SHUTTING_DOWN)
     if failure.kind == "quota_exhausted" or never or tried or (wait is not None and wait > PATIENCE):
         headers.append((b"x-should-retry", b"false"))
     return headers

@@ -16,15 +16,15 @@ import uvicorn
 from telex.config import Config
 from telex.core.errors import Failure, TelexError
 from telex.gateway.app import Gateway
+from telex.gateway.asgi import SHUTTING_DOWN
 from telex.gateway.guard import Guard
 from telex.generation.engine import Engine
 from telex.generation.generation import Generation
 from telex.stores.memory import MemoryStore
 from telex.stores.opening import open_store
 
-CLOSING = Failure("truncated", "Telex is shutting down, so the answer ends here.", code="shutting_down")
-
-CLOSED = Failure("overloaded", "Telex is shutting down: ask again, and another may answer.", code="shutting_down", retry_after=1.0)
+CLOSING = Failure("truncated", "Telex is shutting down, so the answer ends here.", code=SHUTTING_DOWN)
+CLOSED = Failure("overloaded", "Telex is shutting down: ask again, and another may answer.", code=SHUTTING_DOWN, retry_after=1.0)
 
 FILES = 10_240
 """Open files that a system without a limit of its own lets a process have: macOS says that it has none, and means these."""

@@ -277,7 +277,7 @@ async def test_the_record_says_what_the_log_says(logged: list[dict[str, Any]]) -
     assert said["id"] == line["id"] == answer.headers["telex-generation"]
     assert (said["status"], said["model"], said["dialect"], said["delivery"]) == ("complete", "m", "openai-chat", "stream")
     assert (line["ending"], line["model"], line["dialect"], line["delivery"]) == ("complete", "m", "openai-chat", "stream")
-    assert set(said["timing"]) == {"ttft", "itl_p50", "itl_p95", "e2e", "connect"}
+    assert set(said["timing"]) == {"queue", "ttft", "itl_p50", "itl_p95", "e2e", "connect"}
     assert all(line[name] == seconds for name, seconds in said["timing"].items() if name != "connect")
     assert 0 <= said["timing"]["connect"] <= said["timing"]["ttft"] <= said["timing"]["e2e"]
     assert (said["usage"]["input"], said["usage"]["output"], said["certainty"]) == (7, 5, "final")

@@ -17,7 +17,7 @@ from gateway.house import serve
 from telex.metering.meter import quantile
 from telex.testing import ScriptedUpstream, say
 
-from .test_promises import SEED, spread, tell
+from .telling import SEED, spread, tell
 
 pytestmark = pytest.mark.soak
 

@@ -92,6 +92,12 @@ class Child:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    async def log_line(self) -> Any:
+        """The next line of its log."""
+        assert self.process.stderr
+        async with asyncio.timeout(PATIENT):
+            return msgspec.json.decode(await self.process.stderr.readline())
+
     async def end(self) -> tuple[int, str, str]:
         """Its exit status, and what it still printed on both outputs."""
         async with asyncio.timeout(PATIENT):

@@ -11,32 +11,12 @@ from pathlib import Path
 import pytest
 
 from telex.gateway.server import listen
-from telex.testing import Head, Play, ScriptedUpstream, Send, Stall, Wait, say
+from telex.testing import Head, ScriptedUpstream, Send, Wait, say
 from telex.testing.answers import SSE
 
 from .client import PATIENT, ask, connect, request
-from .house import Child, serve, telex
-
-HI = b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
-BYE = b'data: {"id":"x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
-NEVER: Play = (Head(200, SSE), Send(HI), Stall())
-
-
-def config(upstream: ScriptedUpstream, drain: float = 30.0) -> str:
-    return f'[server]\ndrain = {drain}\n[providers.up]\ndialect = "openai-chat"\nbase_url = "{upstream.url}"\n'
-
-
-async def refusing(child: Child) -> None:
-    """Return when new work is refused: the port is closed, or readiness says no."""
-    async with asyncio.timeout(PATIENT):
-        while True:
-            try:
-                async with connect(child.port) as client:
-                    client.send(request(method="GET", path="/readyz"))
-                    if (await client.answer()).status == 503:
-                        return
-            except (ConnectionError, asyncio.IncompleteReadError):
-                return
+from .draining import BYE, HI, NEVER, config, until_not_ready
+from .house import serve, telex
 
 
 @pytest.mark.parametrize(
@@ -128,7 +108,7 @@ async def test_row47_an_open_stream_finishes_and_new_work_is_refused(tmp_path: P
             await client.head()
             assert await client.event() == HI
             child.signal(signal.SIGTERM)
-            await refusing(child)
+            await until_not_ready(child)
             events = [await client.event() for _ in range(3)]
             assert (b"".join(events), client.whole) == (BYE, True)
             code, _, _ = await child.end()
@@ -161,7 +141,7 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
             await client.head()
             assert await client.event() == HI
             child.signal(signal.SIGTERM)
-            await refusing(child)
+            await until_not_ready(child)
             child.signal(signal.SIGTERM)
             assert json.loads((await client.event()).removeprefix(b"data: "))["error"]["code"] == "shutting_down"
             assert (await client.event(), client.whole) == (b"", True)

@@ -47,10 +47,10 @@ def serve(
     port: Annotated[int | None, Parameter(help="The port to listen on; 0 takes a free one.")] = None,
     race: Annotated[bool, Parameter(help="Run the race once through the gateway; without a terminal, end behind it.")] = False,
 ) -> int:
-    """Run the gateway."""
+    """Run the gateway. SIGTERM lets open answers finish, SIGHUP reads the configuration again."""
     from telex.cli.serve import serve_gateway
 
-    return run(serve_gateway(configured(config, host, port), PROMPT if race else None))
+    return run(serve_gateway(lambda: configured(config, host, port), PROMPT if race else None))
 
 
 @app.command

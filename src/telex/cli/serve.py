@@ -6,7 +6,7 @@ import asyncio
 import io
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from rich.console import Console
@@ -32,14 +32,15 @@ curl -N {url}/v1/chat/completions{auth} -H 'content-type: application/json' \\
   -d '{{"model": "{model}", "stream": true, "messages": [{{"role": "user", "content": "Say hello."}}]}}'"""
 
 
-async def serve_gateway(config: Config, prompt: str | None) -> int:
-    """Serve until a signal. With a prompt, race it first; behind the race, end at once if nobody watches."""
-    console = Console()
+async def serve_gateway(load: Callable[[], Config], prompt: str | None) -> int:
+    """Serve until a signal. With a prompt, race it first; behind the race, end at once if nobody watches. `load` reads the configuration,
+    now and whenever a SIGHUP comes."""
+    console, config = Console(), load()
     allow_files()
     listener = listen(config.server.host, config.server.port)
     url = url_of(listener)
     process = Process(config, listener)
-    process.handle_signals()
+    process.handle_signals(load)
     held = io.BytesIO() if prompt is not None else None  # a log line must not run through the race
     configure_logs(held)
     ready = asyncio.Event()

@@ -22,7 +22,19 @@ from telex.dialects.paths import find_dialect, find_operation
 from telex.gateway.access import Access, key_of
 from telex.gateway.admission import Admission
 from telex.gateway.archive import Archive
-from telex.gateway.asgi import Receive, Scope, Send, error_response, identify, problem, respond, respond_error, respond_problem
+from telex.gateway.asgi import (
+    SHUTTING_DOWN,
+    Receive,
+    Scope,
+    Send,
+    closing,
+    error_response,
+    identify,
+    problem,
+    respond,
+    respond_error,
+    respond_problem,
+)
 from telex.gateway.deliver import deliver, head, wants_numbers
 from telex.gateway.generations import ROOT, Generations
 from telex.gateway.intake import ClientLeft, check_origin, headers_of, read_body, read_policy
@@ -46,13 +58,15 @@ API = ("/v1/", "/v1beta/")
 ANYONE = Holder("key", "")
 """Who asks where access is open: all are one."""
 
+DRAINING = Failure("overloaded", "Telex is shutting down: ask again, and another will answer.", code=SHUTTING_DOWN, retry_after=1.0)
+
 
 class Gateway:
-    """`ready` is what `/readyz` answers. `end` is to be called with every generation that ended. `owner_of`: whose request it is, by its
-    headers."""
+    """`ready` is what `/readyz` answers. While `draining`, no generation begins, and each answer is the last of its connection. `end` is to
+    be called with every generation that ended. `owner_of`: whose request it is, by its headers."""
 
     def __init__(self, config: Config, engine: Engine, store: Store) -> None:
-        self.ready = False
+        self.ready = self.draining = False
         self._config = config
         self._engine = engine
         self.owner_of: Callable[[Mapping[str, str]], Holder] = lambda headers: ANYONE
@@ -77,9 +91,16 @@ class Gateway:
             exception_handlers={HTTPException: self._refuse},
         )
 
+    async def use(self, config: Config) -> None:
+        """Answer new requests as this configuration says. Raises `ConfigError`, and then nothing has changed."""
+        await self._engine.use(config)
+        self._config = config
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if self.draining:
+            send = closing(send)
         path, query, headers = scope["path"], scope["query_string"].decode("latin-1"), headers_of(scope)
         found = find_operation(path, query)
         dialect = found[0] if found else find_dialect(path, query, headers)
@@ -150,7 +171,10 @@ class Gateway:
         if isinstance(policy, Failure):
             return policy
         request = await self._read(dialect, operation, scope, receive)
-        return await self._engine.begin(id, request, limits, policy, key_of(scope).models) if isinstance(request, Request) else request
+        if isinstance(request, Failure):
+            return request
+        generation = await self._engine.begin(id, request, limits, policy, key_of(scope).models)
+        return DRAINING if self.draining and isinstance(generation, Generation) else generation
 
     async def _read(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Request | Failure:
         body = await read_body(scope, receive, self._config.server.body_limit)

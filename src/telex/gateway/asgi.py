@@ -6,7 +6,7 @@ import math
 from http import HTTPStatus
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from telex.core import json
 from telex.core.errors import Failure
@@ -14,10 +14,12 @@ from telex.dialects import Dialect
 from telex.dialects.framing import Framing
 
 __all__ = [
+    "SHUTTING_DOWN",
     "Headers",
     "Receive",
     "Scope",
     "Send",
+    "closing",
     "error_headers",
     "error_response",
     "header",
@@ -53,6 +55,17 @@ async def respond(send: Send, status: int, body: bytes, headers: Headers, conten
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", content_type), length, *headers]})
     await send({"type": "http.response.body", "body": body})
+
+
+def closing(send: Send) -> Send:
+    """The same, for an answer behind which the connection closes."""
+
+    async def send_last(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return send_last
 
 
 async def respond_error(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import math
 import resource
 import signal
 import socket
@@ -12,19 +11,29 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 
 import uvicorn
+from msgspec.structs import replace
 
-from telex.config import Config
+from telex.config import Config, ConfigError
 from telex.core.errors import Failure, TelexError
-from telex.gateway.app import Gateway
+from telex.gateway.app import DRAINING, Gateway
 from telex.gateway.asgi import SHUTTING_DOWN
 from telex.gateway.guard import Guard
 from telex.generation.engine import Engine
 from telex.generation.generation import Generation
 from telex.stores.memory import MemoryStore
 from telex.stores.opening import open_store
+from telex.telemetry.logs import log
 
 CLOSING = Failure("truncated", "Telex is shutting down, so the answer ends here.", code=SHUTTING_DOWN)
-CLOSED = Failure("overloaded", "Telex is shutting down: ask again, and another may answer.", code=SHUTTING_DOWN, retry_after=1.0)
+
+LAST_SECONDS = 1.0
+"""Seconds in which a client may still read what was said to it at the very end."""
+
+FIXED = ("store", "retention", "admin")
+"""Of a configuration: what can't change while a process runs;"""
+
+FIXED_SERVER = ("host", "port", "access")
+"""and of its table `server`."""
 
 FILES = 10_240
 """Open files that a system without a limit of its own lets a process have: macOS says that it has none, and means these."""
@@ -75,6 +84,16 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def keep_fixed(config: Config, running: Config) -> list[str]:
+    """Let `config` say what can't change as the `running` one does, and return the names of what would have changed."""
+    changed = [name for name in FIXED if getattr(config, name) != getattr(running, name)]
+    changed += [f"server.{name}" for name in FIXED_SERVER if getattr(config.server, name) != getattr(running.server, name)]
+    for name in FIXED:
+        setattr(config, name, getattr(running, name))
+    config.server = replace(config.server, **{name: getattr(running.server, name) for name in FIXED_SERVER})
+    return changed
+
+
 class Process:
     """One gateway on one listening socket, in the running event loop. `stopping` is set by the first call of `stop`."""
 
@@ -84,7 +103,6 @@ class Process:
         self.engine = Engine(config, self._end)
         self.store = open_store(config.store) if config.wants_keys else MemoryStore()
         self.gateway = Gateway(config, self.engine, self.store)
-        self._drain = config.server.drain
         self._listener = listener
         settings = uvicorn.Config(
             self.gateway,
@@ -96,17 +114,17 @@ class Process:
             proxy_headers=False,
             server_header=False,
             backlog=2048,
-            timeout_graceful_shutdown=math.ceil(self._drain) + 1,
         )
         self._server = Server(settings)
         self.stopping = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
 
     async def serve(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop`. `on_ready` is called once requests are answered; the embedded model may still be loading then."""
 
         def ready() -> None:
-            self.gateway.ready = True
+            self.gateway.ready = not self.gateway.draining
             on_ready()
 
         self._server.on_ready = ready
@@ -119,33 +137,49 @@ class Process:
             await self.engine.stop()
             self.store.close()
 
-    def handle_signals(self) -> None:
+    def handle_signals(self, load: Callable[[], Config]) -> None:
+        """`load` reads the configuration again."""
+
+        def reload() -> None:
+            self._reloading = loop.create_task(self.reload(load))
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, reload)
+
+    async def reload(self, load: Callable[[], Config]) -> None:
+        """Answer new requests as the configuration says now; those that run go on under the old one, and so does everything if the new
+        one can't be used. The log says which."""
+        try:
+            config = load()
+            changed = keep_fixed(config, self.config)
+            await self.gateway.use(config)
+        except ConfigError as error:
+            log.error("reload", refused=str(error))
+            return
+        self.config = config
+        log.info("reload", providers=list(config.providers), models=list(config.models), needs_restart=changed)
 
     def stop(self) -> None:
-        """Refuse readiness, let open answers finish within `drain` seconds, then end. The second call ends them at once."""
-        self.gateway.ready = False
+        """Take no more work, let open answers finish within `drain` seconds, then end. The second call ends them at once.
+
+        The port stays open meanwhile: whoever spreads requests over several processes learns from `/readyz`, not from a connection that
+        is refused, that this one takes none, and who did not hear of it yet is told to come back.
+        """
+        self.gateway.ready, self.gateway.draining = False, True
         self.stopping.set()
-        self.gateway.admission.clear(CLOSED)
+        self.gateway.admission.clear(DRAINING)
         if self._draining is None:
-            self._draining = asyncio.create_task(self._finish())
+            self._draining = asyncio.create_task(self._drain())
         else:
             self._end_running()
 
-    async def _finish(self) -> None:
-        end = asyncio.get_running_loop().time() + self._drain
-        self._server.should_exit = True
-        for generation in self.gateway.running:
-            try:
-                async with asyncio.timeout_at(end):
-                    await generation.finished()
-            except TimeoutError:
-                break
-        self._end_running()
+    async def _drain(self) -> None:
+        asyncio.get_running_loop().call_later(self.config.server.drain, self._end_running)
         for generation in self.gateway.running:
             await generation.finished()
+        self._server.should_exit = True
 
     def _end(self, generation: Generation) -> None:
         self.gateway.end(generation)
@@ -153,3 +187,11 @@ class Process:
     def _end_running(self) -> None:
         for generation in self.gateway.running:
             generation.stop(CLOSING)
+        self._server.should_exit = True
+        asyncio.get_running_loop().call_later(LAST_SECONDS, self._cut)
+
+    def _cut(self) -> None:
+        """Leave those who do not read."""
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
+        self._server.force_exit = True

@@ -48,6 +48,12 @@ class Engine:
         if self.has_local:
             await self.local.start()
 
+    async def use(self, config: Config) -> None:
+        """From now on begin generations as this configuration says; those that run go on as theirs said. Raises `ConfigError`, and then
+        nothing has changed. What was learned of targets stays, and so does an embedded model that is not named any more."""
+        self.catalog = Catalog(config, self.pool, self.local)
+        await self.start()
+
     async def stop(self) -> None:
         self.pool.close()
         await self.local.stop()
@@ -62,20 +68,25 @@ class Engine:
     ) -> Generation | Failure:
         """A generation that is ready to `start`, or why there can be none. `id`: from `new_id`. `limits`: time limits, in seconds by their
         names, which hold where they are shorter than the model's own. `on_disconnect`: instead of the model's."""
-        route = await self.catalog.find(request.model, allowed)
+        catalog = self.catalog  # of one configuration, also if another is put in its place meanwhile
+        route = await catalog.find(request.model, allowed)
         if isinstance(route, Failure):
             return route
-        return self.run(id, request, route.within(limits), on_disconnect or route.on_disconnect)
+        return self._run(id, request, route.within(limits), on_disconnect or route.on_disconnect, catalog)
 
     def run(self, id: str, request: Request, route: Route, on_disconnect: OnDisconnect = "cancel") -> Generation:
         """A generation over the targets of `route`, ready to `start`. Unless leaving cancels it, what it says is kept."""
+        return self._run(id, request, route, on_disconnect, self.catalog)
+
+    def _run(self, id: str, request: Request, route: Route, on_disconnect: OnDisconnect, catalog: Catalog) -> Generation:
         log = Log() if on_disconnect == "cancel" else KeptLog(self.room)
-        return Generation(id, request, route, self.catalog.backends, self.traffic, self.pool, log, on_disconnect, self._on_end)
+        return Generation(id, request, route, catalog.backends, self.traffic, self.pool, log, on_disconnect, self._on_end)
 
     async def count(self, request: Request, allowed: Allowed = None) -> Count | Failure:
         """How many tokens the prompt of `request` has for its model."""
-        route = await self.catalog.find(request.model, allowed)
-        return route if isinstance(route, Failure) else await count_tokens(request, route, self.catalog.backends, self.pool)
+        catalog = self.catalog
+        route = await catalog.find(request.model, allowed)
+        return route if isinstance(route, Failure) else await count_tokens(request, route, catalog.backends, self.pool)
 
 
 def new_id() -> str:

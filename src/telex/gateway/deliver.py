@@ -118,7 +118,7 @@ def head(generation: Generation) -> Headers:
             names += f", and {len(generation.dropped) - number} more"
             break
         names += f", {name}" if names else name
-    dropped = [(b"telex-dropped", names.encode("ascii", "backslashreplace"))] if names else []
+    dropped = [(b"telex-dropped", names.encode("unicode_escape"))] if names else []
     return [*headers, *dropped, *quota_headers(generation.quotas)]
 
 

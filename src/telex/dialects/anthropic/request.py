@@ -85,6 +85,9 @@ def decode_request(body: bytes, operation: Operation = GENERATE, headers: Mappin
     if not DATE.fullmatch(version):
         message = f"Invalid 'anthropic-version': '{version}' is no version of this API. Expected a date such as '{VERSION}'."
         return Failure("bad_request", message, "anthropic-version", code="invalid_value")
+    betas = headers.get("anthropic-beta", "")
+    if not (betas.isascii() and betas.isprintable()):
+        return Failure("bad_request", "Invalid 'anthropic-beta': no header may hold that.", "anthropic-beta", code="invalid_value")
     try:
         fields = _fields.decode(body)
         wire = _decoders[operation.kind].decode(body)

@@ -37,7 +37,7 @@ from telex.gateway.asgi import (
 )
 from telex.gateway.deliver import deliver, head, wants_numbers
 from telex.gateway.generations import ROOT, Generations
-from telex.gateway.intake import ClientLeft, check_origin, headers_of, read_body, read_policy
+from telex.gateway.intake import ClientLeft, check_origin, check_overrides, headers_of, read_body, read_policy
 from telex.gateway.record import log_record, record_of
 from telex.gateway.responses import Held, Responses, input_list
 from telex.gateway.timeouts import read_limits
@@ -90,6 +90,7 @@ class Gateway:
             ],
             exception_handlers={HTTPException: self._refuse},
         )
+        self._rest.router.redirect_slashes = False
 
     async def use(self, config: Config) -> None:
         """Answer new requests as this configuration says. Raises `ConfigError`, and then nothing has changed."""
@@ -180,7 +181,8 @@ class Gateway:
         body = await read_body(scope, receive, self._config.server.body_limit)
         if dialect.NAME == STORED and isinstance(body, bytes):
             body = self._responses.spell_out(key_of(scope).id, body)
-        return body if isinstance(body, Failure) else dialect.decode_request(body, operation, headers_of(scope))
+        request = body if isinstance(body, Failure) else dialect.decode_request(body, operation, headers_of(scope))
+        return request if isinstance(request, Failure) else check_overrides(request) or request
 
     async def _count(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
         """How many tokens a prompt has, and in `Telex-Count` who says so."""

@@ -28,6 +28,7 @@ __all__ = [
     "respond",
     "respond_error",
     "respond_problem",
+    "values",
 ]
 
 Headers = list[tuple[bytes, bytes]]
@@ -48,7 +49,12 @@ SHUTTING_DOWN = "shutting_down"
 
 def header(scope: Scope, name: bytes) -> str:
     """The first header of that lower-case name, or an empty string."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+    return next(iter(values(scope, name)), "")
+
+
+def values(scope: Scope, name: bytes) -> list[str]:
+    """All headers of that lower-case name."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 async def respond(send: Send, status: int, body: bytes, headers: Headers, content_type: bytes = b"application/json") -> None:

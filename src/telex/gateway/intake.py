@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import cast, get_args
-from urllib.parse import urlsplit
 
 from telex.config import LOOPBACK, OnDisconnect, Server
 from telex.core.errors import Failure
-from telex.gateway.asgi import Receive, Scope, header
+from telex.core.messages import Request
+from telex.gateway.asgi import Receive, Scope, header, values
 
 BODY_SECONDS = 60.0
 """Seconds in which the body of a request must be here."""
@@ -21,6 +22,12 @@ SAFE = frozenset({"GET", "HEAD"})
 """Methods that change nothing."""
 
 
+AUTHORITY = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{0,5})?", re.ASCII)
+
+OVERRIDES = frozenset({"apibase", "apikey", "baseurl", "extraheaders"})
+"""Fields, however they are spelt, with which some gateways let a request say where it goes and with which key."""
+
+
 class ClientLeft(Exception):
     """The client closed the connection before its request was whole."""
 
@@ -29,24 +36,28 @@ def check_origin(scope: Scope, server: Server) -> Failure | None:
     """No web page of another origin may use this server. Where access is open, that is all that keeps pages out: none may read from it
     either, nor reach it by a name that somebody pointed at this machine. Where it wants keys, any name will do, and only what changes
     something is looked at."""
-    names, host = {*server.hosts}, hostname(f"//{header(scope, b'host')}")
+    said = values(scope, b"host")
+    if len(said) > 1:
+        return Failure("bad_request", "The request names more than one host.", code="several_hosts")
+    own = said[0].lower() if said else ""
+    host = hostname(own)
     if server.access == "open":
-        names |= LOOPBACK | {server.host}
-        if host not in names:
+        if host not in {*LOOPBACK, server.host, *server.hosts}:
             return Failure("misdirected", f"This server is not '{host}'. If it is, add that name to server.hosts.", code="unknown_host")
     elif scope["method"] in SAFE:
         return None
-    origin = header(scope, b"origin")
-    if origin and hostname(origin) not in (names | {host}) - {""}:
-        return Failure("permission_denied", "Pages of other origins may not call this server.", code="foreign_origin")
+    for origin in values(scope, b"origin"):
+        scheme, _, authority = origin.lower().partition("://")
+        page = hostname(authority)
+        if scheme not in ("http", "https") or not page or (authority != own and page not in server.hosts):
+            return Failure("permission_denied", "Pages of other origins may not call this server.", code="foreign_origin")
     return None
 
 
-def hostname(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+def hostname(authority: str) -> str:
+    """Of a `host` or `host:port`, and of nothing else: names that two parsers could read differently are none."""
+    match = AUTHORITY.fullmatch(authority.lower())
+    return match[1].strip("[]") if match else ""
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -65,6 +76,12 @@ def read_policy(headers: Mapping[str, str]) -> OnDisconnect | Failure | None:
         return cast("OnDisconnect | None", value)
     known = ", ".join(get_args(OnDisconnect))
     return Failure("bad_request", f"Invalid '{ON_DISCONNECT}': expected one of {known}.", ON_DISCONNECT, code="invalid_value")
+
+
+def check_overrides(request: Request) -> Failure | None:
+    """Where a model is asked, and with which key, is the configuration's to say, and a provider is not told either."""
+    name = next((name for name in request.extra if name.replace("_", "").lower() in OVERRIDES), None)
+    return Failure("bad_request", f"'{name}' can't be said in a request.", name, code="unsupported_parameter") if name else None
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | Failure:

@@ -98,7 +98,7 @@ def check(document: Document, config: Config) -> Config:
             try:
                 parse_url(provider.base_url)
             except BadAddress as error:
-                raise document.error(["providers", name, "base_url"], f"'{provider.base_url}' is no base URL: {error}") from None
+                raise document.error(["providers", name, "base_url"], f"this is no base URL: {error}") from None
     for name, model in config.models.items():
         for target in model.targets:
             if target.provider not in config.providers:

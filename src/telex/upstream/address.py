@@ -32,14 +32,18 @@ class Origin(Struct, frozen=True):
     def __str__(self) -> str:
         return f"{'https' if self.secure else 'http'}://{self.authority}"
 
+    def __repr__(self) -> str:
+        """Without its credentials."""
+        return f"Origin({str(self)!r})"
+
 
 def parse_url(url: str) -> tuple[Origin, str]:
     """(origin, path without a slash at its end) of an http or https URL. Raises `BadAddress`."""
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise BadAddress(f"{error}") from None
+    except ValueError:  # whose text may show what stands before an @
+        raise BadAddress("its host or its port can't be read") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadAddress("it must begin with http:// or https:// and name a host")
     if parts.query or parts.fragment or FORBIDDEN.search(url) or " " in url:

@@ -14,6 +14,10 @@ class Endpoint(Struct, frozen=True):
     origin: Origin
     head: bytes
 
+    def __repr__(self) -> str:
+        """Without its head, which has the key."""
+        return f"Endpoint({self.origin!r}, …)"
+
 
 def make_endpoint(method: str, base_url: str, path: str, headers: dict[str, str]) -> Endpoint:
     """Raises `ValueError` for a header value, such as a key, that no header can carry."""

@@ -1,0 +1,97 @@
+"""Each failure that was seen in the wild, and the tests that hold what prevents it, wherever they stand.
+
+What has no row here yet concerns what Telex does not have: keys of its own, webhooks, files, a page, a store, metrics.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+ROWS = {
+    "supply-chain: a wheel that is not the source, a .pth that runs": [
+        "security/test_package.py::supply_chain",
+    ],
+    "one credential header is checked, another is not": [
+        "gateway/test_dialects.py::two_credentials",
+    ],
+    "Host changes what is decided": [
+        "gateway/test_bad_input.py::rebinding",
+        "gateway/test_bad_input.py::two_hosts",
+    ],
+    "SSRF by a caller's api_base, a key that goes along": [
+        "security/test_addresses.py::ssrf_base_url",
+        "security/test_addresses.py::key_origin",
+    ],
+    "SSRF by the URL of an image or a file": [
+        "security/test_addresses.py::ssrf_image_url",
+    ],
+    "keys in logs, errors, URLs, reprs": [
+        "security/test_secrets.py::p17",
+        "config/test_config.py::secrets_are_never_shown",
+        "upstream/test_address.py::an_error_about_a_header",
+        "gateway/test_faults.py::an_answer_to_our_key",
+    ],
+    "the caller's credentials go upstream, the provider's headers come back": [
+        "security/test_headers.py::forwarding",
+    ],
+    "CR, LF and NUL in headers that we build": [
+        "security/test_headers.py::crlf",
+        "upstream/test_address.py::no_header_has_line_ends",
+    ],
+    "request smuggling": [
+        "gateway/test_bad_input.py::smuggling",
+    ],
+    "SSE injection": [
+        "security/test_streams.py::sse",
+        "core/test_sse.py::the_encoder_cannot_be_made_to_inject",
+        "gateway/test_delivery.py::comments_and_ids_are_dropped",
+    ],
+    "a model or an id as a path": [
+        "security/test_addresses.py::path",
+        "dialects/test_gemini_paths.py::no_path_holds",
+    ],
+    "unbounded body, head, line, event, depth, unpacked size": [
+        "security/test_sizes.py::row38",
+        "security/test_sizes.py::row19",
+        "gateway/test_bad_input.py::body_over_the_limit",
+        "gateway/test_bad_input.py::compressed_bodies",
+        "gateway/test_bad_input.py::nested_too_deep",
+        "gateway/test_guard.py::a_head_without_end",
+        "gateway/test_delivery.py::folded_from_a_stream_is_bounded",
+        "gateway/test_faults.py::row29_gzip_unasked|row28",
+        "core/test_sse.py::an_event_has_a_limit",
+        "upstream/test_connection.py::a_head_without_end",
+    ],
+    "slow heads, slow bodies, slow readers": [
+        "gateway/test_guard.py::row37",
+        "gateway/test_guard.py::row34",
+        "gateway/test_guard.py::p15",
+    ],
+    "DNS rebinding and pages of other origins": [
+        "gateway/test_bad_input.py::rebinding",
+        "gateway/test_server.py::a_bad_line",
+    ],
+    "an answer by a connection that was another's": [
+        "upstream/test_pool.py::never_goes_back",
+        "upstream/test_pool.py::never_gets_the_connection",
+    ],
+    "an empty answer that counts as one": [
+        "gateway/test_faults.py::row24",
+    ],
+    "a client that leaves counts against the provider": [
+        "gateway/test_routing.py::clients_that_leave_put_nobody_out",
+    ],
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_each_row_has_tests(row: str) -> None:
+    for place in ROWS[row]:
+        file, _, part = place.partition("::")
+        text = (TESTS / file).read_text()
+        assert re.search(rf"^(async )?def test_\w*({part})|^    \"({part.replace('_', '-')})", text, re.MULTILINE), place

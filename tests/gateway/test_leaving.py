@@ -158,7 +158,7 @@ async def settled(call: Call) -> None:
 
 
 async def test_a_client_that_reads_again_gets_all_of_it() -> None:
-    size = 8 << 20
+    size = 96 << 20  # more than what kernels keep on the way
     with ScriptedUpstream(pour(size)) as upstream:
         async with gateway(upstream.url) as house, connect(house.port) as client:
             client.ask()

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.client import Answer, request, send
 from gateway.dialects import DIALECTS, asks
+
+from gateway.client import Answer, request, send
 from gateway.house import House, gateway
 from telex.core.messages import Fields
 from telex.testing import ScriptedUpstream, say

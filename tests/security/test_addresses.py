@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from gateway.dialects import DIALECTS, KEYS, asks, told
 
 from gateway.client import request, send
-from gateway.dialects import DIALECTS, KEYS, asks, told
 from gateway.house import gateway, provider
 from telex.testing import Head, ScriptedUpstream, Send, say, status
 

@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 import pytest
+from gateway.dialects import DIALECTS
 from msgspec.structs import replace
 
 from gateway.client import Answer
-from gateway.dialects import DIALECTS
 from telex.dialects import DIALECTS as MODULES
 from telex.testing import Call, Head, Play, say, status
 from telex.testing.script import resolve

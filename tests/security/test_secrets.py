@@ -7,9 +7,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from gateway.dialects import DIALECTS, KEYS, asks
 
 from gateway.client import connect, request, send
-from gateway.dialects import DIALECTS, KEYS, asks
 from gateway.house import serve, telex
 from telex.config import Config, ConfigError, parse_config
 from telex.gateway.server import Process, listen

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from gateway.dialects import DIALECTS, asks
 
 from gateway.client import Answer, request, send
-from gateway.dialects import DIALECTS, asks
 from telex.testing import Head, Play, Send
 from telex.testing.answers import SSE
 

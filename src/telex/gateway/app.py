@@ -38,6 +38,7 @@ from telex.gateway.asgi import (
 from telex.gateway.deliver import deliver, head, wants_numbers
 from telex.gateway.generations import ROOT, Generations
 from telex.gateway.intake import ClientLeft, check_origin, check_overrides, headers_of, read_body, read_policy
+from telex.gateway.openapi import document
 from telex.gateway.record import log_record, record_of
 from telex.gateway.responses import Held, Responses, input_list
 from telex.gateway.timeouts import read_limits
@@ -79,6 +80,7 @@ class Gateway:
             routes=[
                 Route("/healthz", self._health),
                 Route("/readyz", self._readiness),
+                Route("/openapi.json", self._describe),
                 Route("/", self._hello, methods=["HEAD"]),
                 Route("/v1/responses/{id}", self._response),
                 Route("/v1/responses/{id}", self._delete_response, methods=["DELETE"]),
@@ -211,6 +213,9 @@ class Gateway:
         if not self.ready:
             return Response(b'{"status":"not ready"}', 503, media_type="application/json")
         return Response(b'{"status":"ready"}', media_type="application/json")
+
+    async def _describe(self, request: HttpRequest) -> Response:
+        return Response(json.encode(document()), media_type="application/json")
 
     async def _response(self, request: HttpRequest) -> Response:
         held = self._find(request)

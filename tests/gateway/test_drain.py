@@ -12,9 +12,9 @@ import pytest
 from telex.testing import ScriptedUpstream, pour
 
 from .client import Client, connect, request
-from .dialects import DIALECTS, asks, told
 from .draining import HI, NEVER, config, drain_many, until_not_ready
 from .house import Child, serve
+from .speech import CLIENTS, asks, error_of
 
 
 async def test_p10_row47_two_hundred_streams_end_whole_or_with_a_word(tmp_path: Path) -> None:
@@ -56,14 +56,14 @@ async def test_p10_a_kept_connection_gets_a_refusal_and_is_closed(draining: tupl
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 async def test_p10_new_work_is_refused_in_its_dialect(draining: tuple[Child, Client], stream: bool) -> None:
     child, _ = draining
-    for dialect in DIALECTS:
+    for dialect in CLIENTS:
         path, body, headers = asks(dialect, "up/m", stream)
         async with connect(child.port) as client:
             client.send(request(json.dumps(body).encode(), path=path, headers=headers))
             answer = await client.answer()
         assert answer.status == (529 if dialect == "anthropic" else 503)
         assert answer.headers["connection"] == "close"
-        assert "shutting down" in told(dialect, answer.json).message
+        assert "shutting down" in error_of(dialect, answer)["message"]
 
 
 async def test_p10_whoever_asks_how_it_is_still_hears_it(draining: tuple[Child, Client]) -> None:

@@ -22,8 +22,8 @@ from telex.testing import ScriptedUpstream
 
 from . import chat_document
 from .client import request, send
-from .dialects import DIALECTS, KEYS
 from .house import House, gateway
+from .speech import CLIENTS, KEYS
 
 EXAMPLES = settings().max_examples // 5
 """Requests of each operation in each mode: for every change, not for the night."""
@@ -34,7 +34,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 @pytest.fixture(scope="module")
 async def house() -> AsyncIterator[House]:
     with ScriptedUpstream() as upstream:
-        providers = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in DIALECTS}
+        providers = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in CLIENTS}
         async with gateway(providers=providers) as house:
             yield house
 
@@ -45,7 +45,7 @@ def known_models(tree: Any) -> Any:
         return [known_models(item) for item in tree]
     if not isinstance(tree, dict):
         return tree
-    names = {"enum": [*(f"{name}/m" for name in DIALECTS), "nobody"]}
+    names = {"enum": [*(f"{name}/m" for name in CLIENTS), "nobody"]}
     if tree.get("in") == "path" and tree.get("name") == "model":
         return {**tree, "schema": names}
     return {key: names if key == "model" and value.get("type") == "string" else known_models(value) for key, value in tree.items()}

@@ -124,10 +124,10 @@ async def test_a_model_that_is_looked_for_meanwhile_is_that_of_one_configuration
         engine, finding, found = house.process.engine, asyncio.Event(), asyncio.Event()
         find = engine.catalog.find
 
-        async def slowly(name: str) -> Any:
+        async def slowly(name: str, allowed: Any = None) -> Any:
             finding.set()
             await found.wait()
-            return await find(name)
+            return await find(name, allowed)
 
         engine.catalog.find = slowly  # type: ignore[method-assign]
         asked = asyncio.create_task(ask(house.port, model="scripted"))

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.dialects import DIALECTS, asks
-
 from gateway.client import Answer, request, send
 from gateway.house import House, gateway
+from gateway.speech import CLIENTS, asks
 from telex.core.messages import Fields
 from telex.testing import ScriptedUpstream, say
 
@@ -30,6 +29,6 @@ class Room:
 @asynccontextmanager
 async def room(**tables: Any) -> AsyncIterator[Room]:
     with ScriptedUpstream(say("Hello", " world")) as upstream:
-        providers = {name: {"dialect": name, "base_url": upstream.url, "api_key": KEY} for name in DIALECTS}
+        providers = {name: {"dialect": name, "base_url": upstream.url, "api_key": KEY} for name in CLIENTS}
         async with gateway(providers=providers, **tables) as house:
             yield Room(upstream, house)

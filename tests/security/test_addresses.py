@@ -9,16 +9,16 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from gateway.dialects import DIALECTS, KEYS, asks, told
 
 from gateway.client import request, send
 from gateway.house import gateway, provider
+from gateway.speech import CLIENTS, KEYS, asks, error_of
 from telex.testing import Head, ScriptedUpstream, Send, say, status
 
 from .rooms import KEY, Room
 
-each_client = pytest.mark.parametrize("client", DIALECTS)
-each_upstream = pytest.mark.parametrize("up", DIALECTS)
+each_client = pytest.mark.parametrize("client", CLIENTS)
+each_upstream = pytest.mark.parametrize("up", CLIENTS)
 each_delivery = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 
 
@@ -39,7 +39,7 @@ async def test_ssrf_base_url_a_request_cannot_say_where_it_goes(
     before = len(here.upstream.calls)
     answer = await here.ask(client, up, fields={field: {"authorization": "x"} if field == "extra_headers" else elsewhere.url})
     assert answer.status == 400
-    assert f"'{field}'".replace("_", "").lower() in told(client, answer.json).message.replace("_", "").lower()
+    assert f"'{field}'".replace("_", "").lower() in error_of(client, answer)["message"].replace("_", "").lower()
     assert len(here.upstream.calls) == before
 
 

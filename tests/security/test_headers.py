@@ -6,18 +6,18 @@ import re
 from typing import Any
 
 import pytest
-from gateway.dialects import DIALECTS
 from msgspec.structs import replace
 
 from gateway.client import Answer
+from gateway.speech import CLIENTS
 from telex.dialects import DIALECTS as MODULES
 from telex.testing import Call, Head, Play, say, status
 from telex.testing.script import resolve
 
 from .rooms import KEY, Room
 
-each_client = pytest.mark.parametrize("client", DIALECTS)
-each_upstream = pytest.mark.parametrize("up", DIALECTS)
+each_client = pytest.mark.parametrize("client", CLIENTS)
+each_upstream = pytest.mark.parametrize("up", CLIENTS)
 each_delivery = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 
 CANARY = "canary"

@@ -7,10 +7,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from gateway.dialects import DIALECTS, KEYS, asks
 
 from gateway.client import connect, request, send
 from gateway.house import serve, telex
+from gateway.speech import CLIENTS, KEYS, asks
 from telex.config import Config, ConfigError, parse_config
 from telex.gateway.server import Process, listen
 from telex.testing import FAULTS, Call, Play, ScriptedUpstream, status
@@ -18,7 +18,7 @@ from telex.upstream.address import BadAddress, Origin, parse_url
 from telex.upstream.endpoint import make_endpoint
 
 OWN = "sk-canary-of-the-provider-0123456789"
-CLIENTS = "tx-canary-of-the-client-0123456789"
+CLIENT_KEY = "tx-canary-of-the-client-0123456789"
 PASSWORD = "canary-of-the-proxy"
 
 FAULTY = [
@@ -34,7 +34,7 @@ FAULTY = [
 
 def echo(call: Call) -> Play:
     """A provider that says in its errors what it was sent."""
-    said = f"Incorrect API key provided: {OWN} ({CLIENTS}). {dict(call.headers)}"
+    said = f"Incorrect API key provided: {OWN} ({CLIENT_KEY}). {dict(call.headers)}"
     return status(401, {"error": {"message": said, "type": said, "code": said}})
 
 
@@ -45,23 +45,28 @@ def keyed(dialect: str, key: str) -> dict[str, str]:
 async def test_p17_no_key_is_in_an_answer_an_output_or_a_log(tmp_path: Path) -> None:
     plays = [FAULTS[name]() for name in FAULTY]
     with ScriptedUpstream(echo, *plays) as upstream:
-        rows = [f'[providers.{name}]\ndialect = "{name}"\nbase_url = "{upstream.url}"\napi_key = "{OWN}"\n' for name in DIALECTS]
+        rows = [f'[providers.{name}]\ndialect = "{name}"\nbase_url = "{upstream.url}"\napi_key = "{OWN}"\n' for name in CLIENTS]
         seen = []
         async with serve(tmp_path, "[timeouts]\ntotal = 1.0\n" + "".join(rows)) as child:
-            for client in DIALECTS:
+            for client in CLIENTS:
                 upstream.play(echo, *plays, echo)
                 for stream in (True, False):
                     for number in range(len(plays)):
-                        up = DIALECTS[number % len(DIALECTS)]
+                        up = CLIENTS[number % len(CLIENTS)]
                         path, body, _ = asks(client, f"{up}/m", stream)
-                        data = request(json.dumps(body).encode(), path=path, headers=keyed(client, CLIENTS))
+                        data = request(json.dumps(body).encode(), path=path, headers=keyed(client, CLIENT_KEY))
                         async with connect(child.port) as one:
                             one.send(data)
                             seen.append(repr(await one.answer()))
-                for path in (f"/v1/models?key={CLIENTS}", f"/v1/nothing?key={CLIENTS}", f"/nothing?key={CLIENTS}", "/v1/responses/x"):
-                    headers = {} if "?" in path else keyed(client, CLIENTS)
+                for path in (
+                    f"/v1/models?key={CLIENT_KEY}",
+                    f"/v1/nothing?key={CLIENT_KEY}",
+                    f"/nothing?key={CLIENT_KEY}",
+                    "/v1/responses/x",
+                ):
+                    headers = {} if "?" in path else keyed(client, CLIENT_KEY)
                     seen.append(repr(await send(child.port, request(method="GET", path=path, headers=headers))))
-                both = {"authorization": f"Bearer {CLIENTS}", "x-api-key": "another", "host": "evil.example"}
+                both = {"authorization": f"Bearer {CLIENT_KEY}", "x-api-key": "another", "host": "evil.example"}
                 seen += [repr(await send(child.port, request(headers=headers))) for headers in (both, {**both, "host": "127.0.0.1"})]
             (tmp_path / "telex.toml").write_text(f'{rows[0]}base_uri = "http://user:{PASSWORD}@h/v1"\n')
             child.signal(signal.SIGHUP)
@@ -70,8 +75,8 @@ async def test_p17_no_key_is_in_an_answer_an_output_or_a_log(tmp_path: Path) -> 
         assert all(OWN in str(call.headers.pairs) for call in upstream.calls)  # so the canary was alive
     assert code == 0
     for sink in (*seen, out, err):
-        assert not [canary for canary in (OWN, CLIENTS, PASSWORD) if canary in sink], sink
-    assert err.count('"event":"generation"') >= len(DIALECTS) * 2 * len(plays)
+        assert not [canary for canary in (OWN, CLIENT_KEY, PASSWORD) if canary in sink], sink
+    assert err.count('"event":"generation"') >= len(CLIENTS) * 2 * len(plays)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +138,7 @@ async def test_p17_the_key_is_a_header_and_not_in_the_url(tmp_path: Path) -> Non
             for stream in (True, False):
                 path, body, _ = asks("gemini", "up/m", stream)
                 mark = "&" if "?" in path else "?"
-                await send(child.port, request(json.dumps(body).encode(), path=f"{path}{mark}key={CLIENTS}"))
+                await send(child.port, request(json.dumps(body).encode(), path=f"{path}{mark}key={CLIENT_KEY}"))
         assert len(upstream.calls) == 2
         for call in [*upstream.calls, *upstream.model_calls]:
             assert call.headers["x-goog-api-key"] == OWN

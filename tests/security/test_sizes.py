@@ -6,16 +6,16 @@ import json
 from typing import Any
 
 import pytest
-from gateway.dialects import DIALECTS, asks
 
 from gateway.client import Answer, request, send
+from gateway.speech import CLIENTS, asks
 from telex.testing import Head, Play, Send
 from telex.testing.answers import SSE
 
 from .rooms import Room
 
-each_client = pytest.mark.parametrize("client", DIALECTS)
-each_upstream = pytest.mark.parametrize("up", DIALECTS)
+each_client = pytest.mark.parametrize("client", CLIENTS)
+each_upstream = pytest.mark.parametrize("up", CLIENTS)
 
 PLACES: dict[str, list[dict[str, Any]]] = {
     "openai-chat": [

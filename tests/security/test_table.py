@@ -34,7 +34,7 @@ ROWS = {
         "security/test_secrets.py::p17",
         "config/test_config.py::secrets_are_never_shown",
         "upstream/test_address.py::an_error_about_a_header",
-        "gateway/test_faults.py::an_answer_to_our_key",
+        "gateway/faults/test_beyond.py::an_answer_to_our_key",
     ],
     "the caller's credentials go upstream, the provider's headers come back": [
         "security/test_headers.py::forwarding",
@@ -63,7 +63,7 @@ ROWS = {
         "gateway/test_bad_input.py::nested_too_deep",
         "gateway/test_guard.py::a_head_without_end",
         "gateway/test_delivery.py::folded_from_a_stream_is_bounded",
-        "gateway/test_faults.py::row29_gzip_unasked|row28",
+        "gateway/faults/rows.py::row29_gzip_unasked|row28",
         "core/test_sse.py::an_event_has_a_limit",
         "upstream/test_connection.py::a_head_without_end",
     ],
@@ -81,7 +81,7 @@ ROWS = {
         "upstream/test_pool.py::never_gets_the_connection",
     ],
     "an empty answer that counts as one": [
-        "gateway/test_faults.py::row24",
+        "gateway/faults/rows.py::row24",
     ],
     "a client that leaves counts against the provider": [
         "gateway/test_routing.py::clients_that_leave_put_nobody_out",

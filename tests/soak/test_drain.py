@@ -8,7 +8,7 @@ import pytest
 
 from gateway.draining import drain_many
 
-from .test_promises import tell
+from .telling import tell
 
 pytestmark = pytest.mark.soak
 

@@ -23,7 +23,7 @@ from telex.gateway.access import Access, key_of
 from telex.gateway.admission import Admission
 from telex.gateway.archive import Archive
 from telex.gateway.asgi import (
-    SHUTTING_DOWN,
+    CLOSED,
     Receive,
     Scope,
     Send,
@@ -58,8 +58,6 @@ API = ("/v1/", "/v1beta/")
 
 ANYONE = Holder("key", "")
 """Who asks where access is open: all are one."""
-
-DRAINING = Failure("overloaded", "Telex is shutting down: ask again, and another will answer.", code=SHUTTING_DOWN, retry_after=1.0)
 
 
 class Gateway:
@@ -177,7 +175,7 @@ class Gateway:
         if isinstance(request, Failure):
             return request
         generation = await self._engine.begin(id, request, limits, policy, key_of(scope).models)
-        return DRAINING if self.draining and isinstance(generation, Generation) else generation
+        return CLOSED if self.draining and isinstance(generation, Generation) else generation
 
     async def _read(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Request | Failure:
         body = await read_body(scope, receive, self._config.server.body_limit)

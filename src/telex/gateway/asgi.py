@@ -14,6 +14,7 @@ from telex.dialects import Dialect
 from telex.dialects.framing import Framing
 
 __all__ = [
+    "CLOSED",
     "SHUTTING_DOWN",
     "Headers",
     "Receive",
@@ -36,7 +37,6 @@ Headers = list[tuple[bytes, bytes]]
 COME_BACK = 5.0
 """Seconds after which a client may come back whom a provider limits without saying for how long."""
 
-
 PATIENCE = 120.0
 """Seconds that an SDK may be asked to wait before it tries again: OpenAI's does not wait longer, and Anthropic's would wait for hours."""
 
@@ -45,6 +45,8 @@ BUSY = "server_busy"
 
 SHUTTING_DOWN = "shutting_down"
 """The code of a failure behind which another process may answer."""
+
+CLOSED = Failure("overloaded", "Telex is shutting down: ask again, and another may answer.", code=SHUTTING_DOWN, retry_after=1.0)
 
 
 def header(scope: Scope, name: bytes) -> str:

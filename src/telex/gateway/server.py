@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from telex.config import Config, ConfigError
 from telex.core.errors import Failure, TelexError
-from telex.gateway.app import DRAINING, Gateway
-from telex.gateway.asgi import SHUTTING_DOWN
+from telex.gateway.app import Gateway
+from telex.gateway.asgi import CLOSED, SHUTTING_DOWN
 from telex.gateway.guard import Guard
 from telex.generation.engine import Engine
 from telex.generation.generation import Generation
@@ -32,7 +32,7 @@ LAST_SECONDS = 1.0
 FIXED = ("store", "retention", "admin")
 """Of a configuration: what can't change while a process runs;"""
 
-FIXED_SERVER = ("host", "port", "access")
+FIXED_SERVER = ("host", "port", "access", "concurrent", "queue", "queue_seconds", "memory")
 """and of its table `server`."""
 
 FILES = 10_240
@@ -169,7 +169,7 @@ class Process:
         """
         self.gateway.ready, self.gateway.draining = False, True
         self.stopping.set()
-        self.gateway.admission.clear(DRAINING)
+        self.gateway.admission.clear(CLOSED)
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
         else:

@@ -6,16 +6,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from client.colours import eventually
-from telex.limits.table import Holder
 from telex.testing import Play, ScriptedUpstream, Stall, say
 
 from .client import PATIENT, Answer, Client, ask, chat, connect, request, send
 from .house import House, gateway
+from .keyed import keyed, make_key
 
 AT_ONCE = 0.5
 """Seconds for what takes a millisecond."""
@@ -32,6 +34,8 @@ class Full:
         self.upstream = upstream
         self._stack = stack
         self._holders: list[Client] = []
+        self._freed = 0
+        self._tokens: dict[str, str] = {}
 
     @property
     def waiting(self) -> int:
@@ -44,7 +48,7 @@ class Full:
     async def fill(self, places: int) -> None:
         for number in range(places):
             client = await self.connect()
-            client.ask()
+            client.send(await self.request_of("holder"))
             await self.upstream.until(number + 1)
             self._holders.append(client)
 
@@ -52,6 +56,7 @@ class Full:
         return await self._stack.enter_async_context(connect(self.house.port))
 
     def free(self) -> None:
+        self._freed += 1
         self._holders.pop().leave()
 
     async def line(self, *clients: str, stream: bool = True) -> list[asyncio.Task[Answer]]:
@@ -64,18 +69,27 @@ class Full:
         return tasks
 
     async def ask_as(self, owner: str, stream: bool = True) -> Answer:
-        return await send(self.house.port, request(chat(stream, user=owner), headers={"x-owner": owner}))
+        return await send(self.house.port, await self.request_of(owner, stream))
+
+    async def request_of(self, owner: str, stream: bool = True) -> bytes:
+        """With a key of its own for each."""
+        if owner not in self._tokens:
+            self._tokens[owner] = await make_key(self.house.process.store, owner, admin=True)
+        return request(chat(stream, user=owner), headers=self.key_of(owner))
+
+    def key_of(self, owner: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._tokens[owner]}"}
 
     def asked(self) -> list[str]:
-        """Who was served, in order."""
-        return [call.json["user"] for call in self.upstream.calls if "user" in call.json]
+        """Who was served, in order, since all places were taken."""
+        return [call.json["user"] for call in self.upstream.calls[len(self._holders) + self._freed :]]
 
 
 @asynccontextmanager
 async def full(places: int = 1, answer: Play | None = None, **server: Any) -> AsyncIterator[Full]:
-    with ScriptedUpstream(*[(Stall(),)] * places, answer or say("Hi")) as upstream:
-        async with gateway(upstream.url, server={"concurrent": places, **server}) as house, AsyncExitStack() as stack:
-            house.process.gateway.owner_of = lambda headers: Holder("key", headers.get("x-owner", ""))
+    with ScriptedUpstream(*[(Stall(),)] * places, answer or say("Hi")) as upstream, TemporaryDirectory() as folder:
+        house_of = keyed(Path(folder), upstream.url, server={"concurrent": places, **server})
+        async with house_of as house, AsyncExitStack() as stack:
             fixture = Full(house, upstream, stack)
             await fixture.fill(places)
             yield fixture
@@ -126,7 +140,7 @@ async def test_row62_who_waits_too_long_is_told_to_come_back(stream: bool, logge
 
 async def test_the_time_for_everything_runs_while_it_waits() -> None:
     async with full(queue_seconds=3600) as crowd:
-        fast = request(chat(), headers={"telex-timeouts": "total=0.2"})
+        fast = request(chat(), headers={"telex-timeouts": "total=0.2", **crowd.key_of("holder")})
         answer = await send(crowd.house.port, fast)
         assert (answer.status, crowd.waiting) == (503, 0)
 
@@ -162,7 +176,7 @@ async def test_row63_a_flood_is_its_owners_own_problem() -> None:
 async def test_row31_a_client_that_leaves_while_it_waits_leaves_the_line(how: str, stream: bool, logged: list[dict[str, Any]]) -> None:
     async with full(queue_seconds=3600) as crowd:
         client = await crowd.connect()
-        client.ask(stream)
+        client.send(await crowd.request_of("leaver", stream))
         await eventually(lambda: crowd.waiting == 1)
         LEAVING[how](client)
         await eventually(lambda: crowd.waiting == 0)
@@ -178,7 +192,7 @@ async def test_nobody_is_lost_between_leaving_and_being_called() -> None:
     async with full(places=2, queue_seconds=3600, answer=say("Hi", gap=0.01)) as crowd:
         leavers = [await crowd.connect() for _ in range(20)]
         for leaver in leavers:
-            leaver.ask()
+            leaver.send(await crowd.request_of("leaver"))
         tasks = [asyncio.create_task(crowd.ask_as(str(number))) for number in range(20)]
         await eventually(lambda: crowd.waiting == 40)
         crowd.free()
@@ -195,9 +209,9 @@ async def test_one_that_waits_is_shown_as_queued_and_can_be_cancelled() -> None:
     async with full(queue_seconds=3600) as crowd:
         [task] = await crowd.line("a", stream=False)
         id = next(generation.id for generation in crowd.house.process.gateway.running if not generation.begun)
-        record = await send(crowd.house.port, request(method="GET", path=f"/v1/generations/{id}"))
+        record = await send(crowd.house.port, request(method="GET", path=f"/v1/generations/{id}", headers=crowd.key_of("a")))
         assert record.json["status"] == "queued"
-        cancelled = await send(crowd.house.port, request(method="POST", path=f"/v1/generations/{id}/cancel"))
+        cancelled = await send(crowd.house.port, request(method="POST", path=f"/v1/generations/{id}/cancel", headers=crowd.key_of("a")))
         assert cancelled.json["status"] == "cancelled"
         [answer] = await served([task])
         assert (answer.status, crowd.waiting, crowd.running) == (499, 0, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +16,12 @@ import pytest
 from client.colours import COLOURS, PLACES, Colour, Place, asked, read
 from telex import RateLimited
 from telex.core.messages import Usage
-from telex.limits.table import Holder, Limits
 from telex.testing import FAULTS, Play, ScriptedUpstream, Stall, say, status
 
-from .client import Answer, ask, connect, request, send
+from .client import Answer, ask, chat, connect, request, send
 from .complaints import told
 from .house import House, gateway
+from .keyed import keyed, make_key
 from .speech import CLIENTS, asks
 
 SHORT = dict.fromkeys(("connect", "first_byte", "first_content", "content_idle", "idle", "total"), 0.2)
@@ -122,16 +123,13 @@ async def test_a_request_larger_than_the_limit_is_told_that_it_never_fits(stream
 # ---- keys
 
 
-async def test_a_key_has_its_own_and_the_tightest_is_told() -> None:
-    limits = {"alice": Limits(rpm=1), "bob": Limits()}
-    async with limited(rpm=10) as (house, upstream):
-        house.process.gateway.owner_of = lambda headers: Holder("key", headers["x-who"], limits[headers["x-who"]])
-
-        async def ask_as(who: str) -> Answer:
-            body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}]}).encode()
-            return await send(house.port, request(body, headers={"x-who": who}))
-
-        answers = [await ask_as(who) for who in ("alice", "alice", "bob", "bob")]
+async def test_a_key_has_its_own_and_the_tightest_is_told(tmp_path: Path) -> None:
+    models = {"m": {"targets": [{"provider": "up", "model": "t"}], "rpm": 10}}
+    with ScriptedUpstream() as upstream:
+        async with keyed(tmp_path, upstream.url, models=models) as house:
+            alice, bob = await make_key(house.process.store, "alice", rpm=1), await make_key(house.process.store, "bob")
+            asked = [request(chat(model="m"), headers={"authorization": f"Bearer {token}"}) for token in (alice, alice, bob, bob)]
+            answers = [await send(house.port, each) for each in asked]
         assert len(upstream.calls) == 3
     assert [answer.status for answer in answers] == [200, 429, 200, 200]
     refused(answers[1], "the key 'alice'", wait=60)

@@ -129,6 +129,13 @@ def test_a_limit_that_changes_holds_at_once() -> None:
     assert refuse(table, narrow).limit == 1
 
 
+def test_a_name_that_another_had_begins_anew() -> None:
+    table = Table()
+    take(table, Holder("key", "alice", Limits(rpm=1), "key_1"))
+    take(table, Holder("key", "alice", Limits(rpm=1), "key_2"))
+    assert refuse(table, Holder("key", "al", Limits(rpm=1), "key_1")).which == "rpm"
+
+
 def test_rows_that_nobody_needs_are_forgotten() -> None:
     table = Table()
     lease = take(table, MODEL)

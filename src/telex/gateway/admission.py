@@ -48,7 +48,7 @@ class Admission:
     async def admit(self, generation: Generation, owner: Holder, receive: Receive) -> Failure | None:
         """Return when it may start, or why it may not; then it has ended with that. One whose client leaves is cancelled."""
         try:
-            refused = generation.admit(owner) or await self._wait(generation, owner.name, receive)
+            refused = generation.admit(owner) or await self._wait(generation, owner.id, receive)
         except asyncio.CancelledError:
             generation.stop()
             raise

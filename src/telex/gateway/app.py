@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,6 +14,7 @@ from starlette.routing import Route
 from telex.config import Config
 from telex.core import json
 from telex.core.errors import Failure
+from telex.core.keys import Key
 from telex.core.messages import Request
 from telex.dialects import Dialect
 from telex.dialects.framing import FRAMINGS
@@ -44,7 +45,7 @@ from telex.gateway.responses import Held, Responses, input_list
 from telex.gateway.timeouts import read_limits
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
-from telex.limits.table import Holder
+from telex.limits.table import Holder, Limits
 from telex.stores.ports import Store
 
 STORED = "openai-responses"
@@ -56,19 +57,14 @@ API = ("/v1/", "/v1beta/")
 """Where SDKs look: what is not served there is said as their dialect says it."""
 
 
-ANYONE = Holder("key", "")
-"""Who asks where access is open: all are one."""
-
-
 class Gateway:
     """`ready` is what `/readyz` answers. While `draining`, no generation begins, and each answer is the last of its connection. `end` is to
-    be called with every generation that ended. `owner_of`: whose request it is, by its headers."""
+    be called with every generation that ended."""
 
     def __init__(self, config: Config, engine: Engine, store: Store) -> None:
         self.ready = self.draining = False
         self._config = config
         self._engine = engine
-        self.owner_of: Callable[[Mapping[str, str]], Holder] = lambda headers: ANYONE
         self.admission = Admission(config.server)
         self._archive = Archive(config.retention, engine.room)
         self._access = Access(config, store.keys)
@@ -133,9 +129,10 @@ class Gateway:
         if isinstance(generation, Failure):
             await respond_error(send, dialect, generation, headers, id, framing)
             return
-        generation.owner = key_of(scope).id
+        key = key_of(scope)
+        generation.owner = key.id
         self._archive.add(generation)
-        if (failure := await self.admission.admit(generation, self.owner_of(headers_of(scope)), receive)) is not None:
+        if (failure := await self.admission.admit(generation, holder_of(key), receive)) is not None:
             await respond_error(send, dialect, failure, head(generation), id, framing)
             return
         generation.keep = dialect.NAME == STORED
@@ -270,6 +267,11 @@ class Gateway:
             return refuse(request, failure, error.headers or NO_HEADERS)
         body = problem(error.status_code, error.detail, f"{method} {path}")
         return Response(body, error.status_code, error.headers, "application/problem+json")
+
+
+def holder_of(key: Key) -> Holder:
+    """Whose limits are a request's; where access is open, all requests are one owner's."""
+    return Holder("key", key.name, Limits(key.rpm, key.tpm, key.concurrent), key.id)
 
 
 def dialect_of(request: HttpRequest) -> Dialect:

@@ -41,11 +41,12 @@ UNLIMITED = Limits()
 
 
 class Holder(Struct, frozen=True):
-    """Whose limits they are."""
+    """Whose limits they are. `id`: where others may have had that name before."""
 
     kind: Literal["key", "model", "target"]
     name: str
     limits: Limits = UNLIMITED
+    id: str = ""
 
     def __str__(self) -> str:
         return f"the {self.kind} '{self.name}'"
@@ -204,7 +205,7 @@ class Table:
         return list(least.values())
 
     def _make(self, holder: Holder, now: float) -> Row:
-        key = holder.kind, holder.name
+        key = holder.kind, holder.id or holder.name
         if (row := self._rows.get(key)) is None:
             if len(self._rows) >= ROWS:
                 self._rows = {key: row for key, row in self._rows.items() if not row.is_idle(now)}

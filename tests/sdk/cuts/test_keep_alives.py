@@ -13,7 +13,7 @@ from telex.testing.script import resolve
 from .readers import COLOURS, FOLLOWING, Colour, Reader
 from .scene import Scene, answer, scene
 
-SILENCE = 0.12
+SILENCE = 0.08
 """Seconds in which a sign of life comes several times."""
 
 

@@ -131,6 +131,10 @@ SCRIPTS: dict[str, tuple[list[Command], list[Command]]] = {
     "no hedge where content is soon": (run(2, None, rules=HEDGED), [Start(0, 0), Wait(102), Commit(0)]),
     "no hedge without another target": (run(1, None, rules=HEDGED, takes=(9.0,)), tries(0)),
     "no hedge beyond the budget": (run(2, None, rules=HEDGED, takes=(9.0,), budget=0), [Start(0, 0), Wait(102), Wait(), Commit(0)]),
+    "no target comes back when a hedge has failed too": (
+        run(3, DOWN, DOWN, None, rules=HEDGED, takes=(3.0, 3.0, 1.0)),
+        [Start(0, 0), Wait(102), Start(1, 1), Wait(), Wait(), Start(2, 2), Wait(), Commit(2)],
+    ),
     "the other goes on when one fails": (
         run(3, None, DOWN, rules=HEDGED, takes=(9.0, 1.0)),
         [Start(0, 0), Wait(102), Start(1, 1), Wait(), Wait(), Commit(0)],

@@ -81,11 +81,15 @@ def decide(targets: Sequence[int], rules: Rules, spend: Spend, now: float, rando
     while left:
         target = left.popleft()
         for tries in range(rules.retries + 1):
+            others = len(left)
             failure, now = yield from ask(target, left, rules, spend, now, end, numbers)
             if failure is None:
                 return
             pause = failure.retry_after if failure.retry_after is not None else BACKOFF * 2**tries * random()
-            if not failure.consequence.again or tries == rules.retries or pause > PATIENCE or now + pause >= end or not spend(now):
+            hedged = len(left) < others  # two have failed, and both are behind us
+            if hedged or not failure.consequence.again or tries == rules.retries:
+                break
+            if pause > PATIENCE or now + pause >= end or not spend(now):
                 break
             now = (yield Wait(now + pause)).now
             if now >= end:  # woken late

@@ -129,7 +129,7 @@ async def drip(port: int, coin: random.Random) -> None:
 
 
 async def test_p19_a_slow_reader_holds_the_provider_up(tmp_path: Path) -> None:
-    """It reads some 6 MB/s of what could be hundreds, then stops."""
+    """It reads some 3 MB/s of what could be hundreds, then stops."""
     async with flooded(tmp_path) as (child, upstream), connect(child.port) as client:
         client.ask(model=FLOOD)
         await client.head()

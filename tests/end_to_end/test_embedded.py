@@ -122,7 +122,7 @@ async def test_json_schema_is_kept(telex: Child) -> None:
 @pytest.mark.parametrize("run", [["sh", "-c", CURL], [sys.executable, "-c", SNIPPET]], ids=["curl", "python"])
 async def test_what_the_gateway_prints_works_when_pasted(telex: Child, run: list[str]) -> None:
     *command, text = run
-    pasted = text.format(url=f"http://127.0.0.1:{telex.port}", model="local")
+    pasted = text.format(url=f"http://127.0.0.1:{telex.port}", model="local", auth="", key='"none"')
     process = await asyncio.create_subprocess_exec(*command, pasted, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert process.returncode == 0

@@ -100,7 +100,7 @@ def test_every_failure_has_a_type_that_sdks_know(kind: Kind) -> None:
     assert body["error"]["type"] in STATUSES
     assert body == {"type": "error", "error": {"type": body["error"]["type"], "message": "Boom."}, "request_id": "gen_1"}
     assert "request_id" not in json.loads(anthropic.encode_error(failure))
-    assert anthropic.status_of(failure) == (529 if kind == "overloaded" else CONSEQUENCES[kind].status)
+    assert anthropic.status_of(failure) == (529 if kind in ("overloaded", "busy") else CONSEQUENCES[kind].status)
 
 
 def test_a_providers_own_type_and_code_are_said_again() -> None:

@@ -134,7 +134,7 @@ async def test_row62_who_waits_too_long_is_told_to_come_back(stream: bool, logge
         assert (answer.status, answer.error["code"], answer.headers["retry-after"]) == (503, "server_busy", "1")
         assert "x-should-retry" not in answer.headers, "in a moment it may well be better"
         assert (crowd.waiting, len(crowd.upstream.calls)) == (0, 1)
-    [line] = [line for line in logged if line["failure"] == "overloaded"]
+    [line] = [line for line in logged if line["failure"] == "busy"]
     assert line["queue"] >= 0.2
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import resource
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -121,6 +124,26 @@ async def test_closing_closes_what_is_in_use(pool: Pool) -> None:
         await upstream.until(2)
         pool.close()
         await upstream.until(lambda: upstream.open_connections == 0)
+
+
+async def test_row64_without_a_file_to_open_nothing_is_said_of_the_provider(pool: Pool) -> None:
+    with ScriptedUpstream() as upstream:
+        origin, _ = parse_url(upstream.url)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), hard))
+        plugs = []
+        try:
+            with suppress(OSError):
+                while True:
+                    plugs.append(os.dup(0))
+            failure = await pool.open(origin, PATIENT)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for plug in plugs:
+                os.close(plug)
+        assert isinstance(failure, Failure)
+        assert (failure.kind, failure.consequence.against, failure.http_status) == ("busy", False, 503)
+        assert not isinstance(await pool.open(origin, PATIENT), Failure), "and then it goes on"
 
 
 @pytest.mark.parametrize("name", ["a..b.invalid", f"{'a' * 64}.invalid"])

@@ -81,6 +81,7 @@ HERE: dict[Kind, str] = {
     "upstream_denied": "Check the provider's key, in the environment or in telex.toml.",
     "not_found": "`telex models` lists what there is.",
     "context_too_long": "Ask with less, or ask a model that reads more.",
+    "busy": "Try again in a moment.",
     "overloaded": "Try again, or ask another model.",
     "timeout": "Try again, or ask another model.",
     "unreachable": "Check the network; `telex check` says what each provider answers.",

@@ -77,7 +77,7 @@ class RateLimited(GenerationError):
 
 
 class Overloaded(GenerationError):
-    """The provider has no room now."""
+    """The provider, or the gateway, has no room now."""
 
 
 class UpstreamError(GenerationError):
@@ -115,6 +115,7 @@ TABLE: dict[Kind, type[GenerationError]] = {
     "limited": RateLimited,
     "rate_limited": RateLimited,
     "quota_exhausted": RateLimited,
+    "busy": Overloaded,
     "overloaded": Overloaded,
     "upstream_error": UpstreamError,
     "unreachable": UpstreamError,

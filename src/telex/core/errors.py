@@ -19,6 +19,7 @@ Kind = Literal[
     "unsupported_media",
     "misdirected",
     "limited",
+    "busy",
     "rate_limited",
     "quota_exhausted",
     "overloaded",
@@ -65,6 +66,7 @@ CONSEQUENCES: dict[Kind, Consequence] = {
     "unsupported_media": Consequence(415),
     "misdirected": Consequence(421),
     "limited": Consequence(429, elsewhere=True, ending="rate_limited"),  # a limit of Telex's own: without a call
+    "busy": Consequence(503),  # Telex itself has no room, or is on its way out
     "rate_limited": Consequence(429, again=True, elsewhere=True, against=True, ending="rate_limited"),
     "quota_exhausted": Consequence(429, elsewhere=True, against=True, ending="rate_limited"),
     "overloaded": Consequence(503, again=True, elsewhere=True, against=True),

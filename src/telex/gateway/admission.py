@@ -9,7 +9,7 @@ import asyncio
 
 from telex.config import Server
 from telex.core.errors import Failure
-from telex.gateway.asgi import BUSY, Receive
+from telex.gateway.asgi import Receive
 from telex.gateway.pressure import Pressure, count_files, measure_memory
 from telex.generation.generation import Generation
 from telex.generation.run import CANCELLED
@@ -100,4 +100,4 @@ async def listen(receive: Receive) -> None:
 
 
 def busy(why: str) -> Failure:
-    return Failure("overloaded", f"{why}. Come back in a moment.", code=BUSY, retry_after=AGAIN)
+    return Failure("busy", f"{why}. Come back in a moment.", retry_after=AGAIN)

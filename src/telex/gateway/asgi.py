@@ -40,13 +40,10 @@ COME_BACK = 5.0
 PATIENCE = 120.0
 """Seconds that an SDK may be asked to wait before it tries again: OpenAI's does not wait longer, and Anthropic's would wait for hours."""
 
-BUSY = "server_busy"
-"""The code of a failure of Telex's own, before anything was tried, that is over in a moment."""
-
 SHUTTING_DOWN = "shutting_down"
 """The code of a failure behind which another process may answer."""
 
-CLOSED = Failure("overloaded", "Telex is shutting down: ask again, and another may answer.", code=SHUTTING_DOWN, retry_after=1.0)
+CLOSED = Failure("busy", "Telex is shutting down: ask again, and another may answer.", code=SHUTTING_DOWN, retry_after=1.0)
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -109,7 +106,7 @@ def error_headers(failure: Failure) -> Headers:
     if wait is not None:
         headers.append((b"retry-after", str(math.ceil(wait)).encode()))
     never = failure.kind == "limited" and wait is None  # it is larger than the limit
-    tried = failure.http_status >= 500 and failure.code not in (BUSY, SHUTTING_DOWN)
+    tried = failure.http_status >= 500 and failure.kind != "busy" and failure.code != SHUTTING_DOWN
     if failure.kind == "quota_exhausted" or never or tried or (wait is not None and wait > PATIENCE):
         headers.append((b"x-should-retry", b"false"))
     return headers

@@ -27,7 +27,7 @@ STORE_SECONDS = 1.0
 MOST = 10_000
 """Keys that are remembered, and as many digests that are none's; those longest ago are forgotten."""
 
-UNREADABLE = Failure("overloaded", "Keys can't be checked at the moment.", code="keys_unreadable", retry_after=5.0)
+UNREADABLE = Failure("busy", "Keys can't be checked at the moment.", code="keys_unreadable", retry_after=5.0)
 
 
 class Known(Struct):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections import deque
@@ -72,6 +73,8 @@ class Pool:
         except BadAddress as error:
             return Failure("unreachable", str(error))
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):  # that says nothing of the provider
+                return Failure("busy", "Telex has as many open files as it may. Come back in a moment.", retry_after=1.0)
             return Failure("unreachable", f"{origin} can't be reached: {error.strerror or error}.")
         if isinstance(opened, Connection):
             self._open.add(opened)

@@ -44,6 +44,7 @@ TYPES: dict[Kind, str] = {
     "limited": "rate_limit_error",
     "rate_limited": "rate_limit_error",
     "quota_exhausted": "rate_limit_error",
+    "busy": "overloaded_error",
     "overloaded": "overloaded_error",
     "upstream_error": "api_error",
     "upstream_denied": "api_error",
@@ -111,4 +112,4 @@ def encode_error(failure: Failure, id: str = "") -> bytes:
 
 
 def status_of(failure: Failure) -> int:
-    return OVERLOADED if failure.kind == "overloaded" else failure.http_status
+    return OVERLOADED if failure.kind in ("overloaded", "busy") else failure.http_status

@@ -59,6 +59,7 @@ STATUSES: dict[Kind, str] = {
     "limited": "RESOURCE_EXHAUSTED",
     "rate_limited": "RESOURCE_EXHAUSTED",
     "quota_exhausted": "RESOURCE_EXHAUSTED",
+    "busy": "UNAVAILABLE",
     "overloaded": "UNAVAILABLE",
     "upstream_error": "INTERNAL",
     "upstream_denied": "INTERNAL",

@@ -18,6 +18,7 @@ TYPES: dict[Kind, tuple[str, str | None]] = {
     "limited": ("rate_limit_error", "rate_limit_exceeded"),
     "rate_limited": ("rate_limit_error", "rate_limit_exceeded"),
     "quota_exhausted": ("insufficient_quota", "insufficient_quota"),
+    "busy": ("service_unavailable_error", "server_busy"),
     "overloaded": ("service_unavailable_error", "server_is_overloaded"),
     "upstream_error": ("server_error", "upstream_error"),
     "upstream_denied": ("server_error", "upstream_denied"),

@@ -9,7 +9,7 @@ run: .venv/run
 	@$(BIN) -m telex serve --race
 
 test: .venv/dev check
-	$(BIN) -m pytest
+	$(BIN) -m pytest -n auto --dist loadfile
 
 check: .venv/dev
 	$(BIN) -m ruff check .

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from telex.config import Retention
 from telex.core.messages import Request
 from telex.gateway import archive
-from telex.gateway.archive import FORGOTTEN, NOT_KEPT, Archive, Entry
+from telex.gateway.archive import FORGOTTEN, Archive, Entry
 from telex.generation.log import LOG_COST, KeptLog, Log, Room
 
 
 class Generation:
     """As much of one as the archive looks at."""
 
-    def __init__(self, id: str, log: Log) -> None:
+    def __init__(self, id: str, log: Log, owner: str) -> None:
         self.id = id
         self.log = log
-        self.owner = ""
+        self.owner = owner
         self.request = Request(model="m", messages=())
         self.slim = False
 
@@ -33,8 +35,8 @@ class Store:
         self.room = Room(3 * LOG_COST)
         self.archive = Archive(Retention(resumable=f"{seconds}s"), self.room, lambda: self.now)
 
-    def add(self, id: str, kept: bool = True) -> Any:
-        generation: Any = Generation(id, KeptLog(self.room) if kept else Log())
+    def add(self, id: str, kept: bool = True, owner: str = "") -> Any:
+        generation: Any = Generation(id, KeptLog(self.room) if kept else Log(), owner)
         self.archive.add(generation)
         return generation
 
@@ -60,15 +62,17 @@ def test_those_that_ended_stay_for_a_while() -> None:
     store.end(b)
     store.end(c)
     assert (a.slim, b.slim, store.archive.running) == (False, True, [a])
-    assert (store.archive.find("b", "").record, store.archive.find("c", "")) == ({"id": "b"}, NOT_KEPT)  # type: ignore[union-attr]
+    found = [store.archive.find(id, "") for id in "bc"]
+    assert [entry.record for entry in found if isinstance(entry, Entry)] == [{"id": "b"}, {"id": "c"}]
+    assert [entry.generation for entry in found if isinstance(entry, Entry)] == [b, None], "of one that is not kept there is the record"
     store.now = 30
     store.end(a)
     store.now = 59.9
-    assert store.states("abc") == ["here", "here", "gone"]
+    assert store.states("abc") == ["here", "here", "here"]
     store.now = 60
     assert store.states("abc") == ["here", "gone", "gone"]
     assert store.archive.find("b", "") == FORGOTTEN
-    assert [entry.generation.id for entry in store.archive.newest(9, "")] == ["a"]
+    assert [entry.id for entry in store.archive.newest(9, "")] == ["a"]
     store.now = 90
     assert (store.states("abc"), store.room.used) == (["gone", "gone", "gone"], 0)
 
@@ -77,7 +81,7 @@ def test_the_newest_come_first_in_the_order_in_which_they_began() -> None:
     store = Store()
     for generation in [store.add(id) for id in "abc"][::-1]:
         store.end(generation)
-    assert [entry.generation.id for entry in store.archive.newest(2, "")] == ["c", "b"]
+    assert [entry.id for entry in store.archive.newest(2, "")] == ["c", "b"]
 
 
 def test_row65_what_ended_first_makes_room_and_what_runs_or_is_read_does_not() -> None:
@@ -101,7 +105,7 @@ def test_row65_what_ended_first_makes_room_and_what_runs_or_is_read_does_not() -
 
 def test_ids_of_those_that_are_gone_are_remembered_but_not_all_for_ever(monkeypatch: Any) -> None:
     monkeypatch.setattr(archive, "GONE_MOST", 3)
-    store = Store()
+    store = Store(seconds=0)
     for id in "abcde":
         store.end(store.add(id, kept=False))
     assert store.states("abcde") == ["unknown", "unknown", "gone", "gone", "gone"]
@@ -109,10 +113,19 @@ def test_ids_of_those_that_are_gone_are_remembered_but_not_all_for_ever(monkeypa
 
 def test_for_an_owner_there_are_only_its_own() -> None:
     store = Store()
-    mine, other, gone = store.add("a"), store.add("b"), store.add("c", kept=False)
-    mine.owner, other.owner, gone.owner = "anna", "bert", "bert"
-    store.end(gone)
+    store.end(store.add("c", owner="bert"))
+    store.now = 60
+    store.add("a", owner="anna")
+    store.add("b", owner="bert")
     assert [type(store.archive.find("a", owner)) for owner in ("anna", "bert", None)] == [Entry, type(None), Entry]
-    assert [store.archive.find("c", owner) for owner in ("anna", "bert", None)] == [None, NOT_KEPT, NOT_KEPT]
-    newest = {owner: [entry.generation.id for entry in store.archive.newest(1, owner)] for owner in ("anna", "bert", "", None)}
+    assert [store.archive.find("c", owner) for owner in ("anna", "bert", None)] == [None, FORGOTTEN, FORGOTTEN]
+    newest = {owner: [entry.id for entry in store.archive.newest(1, owner)] for owner in ("anna", "bert", "", None)}
     assert newest == {"anna": ["a"], "bert": ["b"], "": [], None: ["b"]}
+
+
+def test_records_alone_are_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "RECORDS_MOST", 2)
+    store = Store()
+    for id in "abc":
+        store.end(store.add(id, kept=False))
+    assert store.states("abc") == ["gone", "here", "here"]

@@ -154,17 +154,21 @@ async def test_row42_what_is_not_known_or_no_longer_here_is_said(house: House, u
     assert is_problem(await send(house.port, request(path=f"{ROOT}/gen_nobody/cancel")), 404)
     upstream.play(say("Hi"))
     left = await send(house.port, asked("anthropic", "gemini", {"telex-on-disconnect": "cancel"}))
-    for path in ("", "/stream?after=1", "/reply"):
+    for path in ("/stream?after=1", "/reply"):
         answer = await get(house.port, f"{ROOT}/{left.headers['telex-generation']}{path}")
         assert is_problem(answer, 410, "Telex-On-Disconnect: hold")
+    said = await record(house.port, left.headers["telex-generation"])
+    assert (said["status"], said["timing"]["ttft"] > 0) == ("complete", True), "its figures stay"
 
 
 async def test_row42_after_a_while_it_is_forgotten_and_says_so() -> None:
     with ScriptedUpstream(say("Hi")) as upstream:
         async with gateway(upstream.url, retention={"resumable": "0s"}) as house:
-            answer = await send(house.port, asking("finish"))
-            for path in ("", "/stream?after=1", "/reply"):
-                assert is_problem(await get(house.port, f"{ROOT}/{answer.headers['telex-generation']}{path}"), 410, "retention.resumable")
+            for policy in ("finish", "cancel"):
+                answer = await send(house.port, asking(policy))
+                for path in ("", "/stream?after=1", "/reply"):
+                    gone = await get(house.port, f"{ROOT}/{answer.headers['telex-generation']}{path}")
+                    assert is_problem(gone, 410, "retention.resumable")
             assert house.process.engine.room.used == 0
 
 
@@ -342,6 +346,7 @@ async def test_of_one_that_has_ended_only_what_can_be_asked_for_is_kept() -> Non
             answer = await send(house.port, request(body, headers={"telex-on-disconnect": "finish"}))
             entry = house.process.gateway._archive.find(answer.headers["telex-generation"], "")
             assert not isinstance(entry, str | None)
+            assert entry.generation is not None
             kept = entry.generation.request
             assert (kept.body, kept.messages, kept.dialect, kept.stream) == (b"", (), "openai-chat", True)
             assert entry.generation.meter.request is kept

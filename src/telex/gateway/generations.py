@@ -12,7 +12,7 @@ from starlette.routing import Route
 from telex.core import json
 from telex.core.errors import Failure
 from telex.gateway.access import key_of
-from telex.gateway.archive import Archive, Entry
+from telex.gateway.archive import NOT_KEPT, Archive, Entry
 from telex.gateway.asgi import Receive, Scope, Send, error_response, problem
 from telex.gateway.deliver import attending, head, send_stream, wants_numbers
 from telex.generation.again import read_whole
@@ -63,8 +63,9 @@ class Generations:
         entry = self._find(request, admitted(request))
         if isinstance(entry, Response):
             return entry
-        entry.generation.stop(STOPPED)
-        await entry.generation.finished()
+        if entry.generation is not None:
+            entry.generation.stop(STOPPED)
+            await entry.generation.finished()
         return json_response(entry.record)
 
     async def _reply(self, request: HttpRequest) -> Response:
@@ -103,6 +104,8 @@ class Generations:
         entry = self._find(request, key_of(request.scope).id)
         if isinstance(entry, Response):
             return entry
+        if entry.generation is None:
+            return problem_response(410, NOT_KEPT)
         kept = entry.generation.on_disconnect != "cancel"
         return entry.generation if kept else problem_response(409, UNKEPT)
 

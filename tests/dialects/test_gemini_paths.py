@@ -24,6 +24,7 @@ OPERATIONS = [
     ("/v1beta1/projects/p/locations/us/publishers/google/models/g:generateContent", "", Operation("g")),
     ("/v1/projects/p/locations/us/publishers/google/models/g:streamGenerateContent", "alt=sse", Operation("g", True)),
     ("/v1beta1/publishers/google/models/g:generateContent", "", Operation("g")),
+    ("/v1/models/a\nb\r:generateContent", "", Operation("a\nb\r")),
     ("/v1beta/models/g:countTokens", "", Operation("g", kind="count")),
     ("/v1/projects/p/locations/us/publishers/google/models/g:countTokens", "", Operation("g", kind="count")),
     ("/v1beta/openai/gpt-5:generateContent", "", Operation("openai/gpt-5")),

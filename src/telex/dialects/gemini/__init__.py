@@ -97,7 +97,8 @@ FIRST_NUMBER = 1
 
 PATH = re.compile(
     r"/v1(?:beta|alpha|beta1)?/(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?"
-    r"(?:(?P<kind>models|tunedModels)/)?(?P<model>.+):(?P<verb>generateContent|streamGenerateContent|countTokens)"
+    r"(?:(?P<kind>models|tunedModels)/)?(?P<model>.+):(?P<verb>generateContent|streamGenerateContent|countTokens)",
+    re.DOTALL,
 )
 
 

@@ -164,7 +164,7 @@ async def test_a_body_at_the_limit(house: House) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "nonsense"])
-async def test_compressed_bodies(encoding: str, house: House) -> None:
+async def test_row39_compressed_bodies(encoding: str, house: House) -> None:
     refused(await sent(house, chat(), headers={"content-encoding": encoding}), 415)
 
 

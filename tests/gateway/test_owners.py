@@ -71,7 +71,7 @@ async def made(house: House, upstream: ScriptedUpstream, token: str, up: str) ->
 
 
 @each_up
-async def test_it_is_not_found(up: str, house: House, upstream: ScriptedUpstream, anna: str, bert: str) -> None:
+async def test_row44_it_is_not_found(up: str, house: House, upstream: ScriptedUpstream, anna: str, bert: str) -> None:
     """Nor deleted, nor stopped; what others hear is what they hear of one that there never was."""
     id = (await made(house, upstream, anna, up))["id"]
     for method, end in (("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")):
@@ -163,7 +163,7 @@ def asking_to_keep(token: str, up: str = "openai-chat", policy: str = "finish") 
     return request(chat(True, model=f"{up}/m"), headers={"telex-on-disconnect": policy, **headers})
 
 
-async def test_others_find_no_generation(house: House, upstream: ScriptedUpstream, anna: str, bert: str) -> None:
+async def test_row44_others_find_no_generation(house: House, upstream: ScriptedUpstream, anna: str, bert: str) -> None:
     """Neither one that is kept nor one that is gone: what they hear is what they hear of one that there never was."""
     upstream.play(say("One"), say("One"))
     kept = (await send(house.port, asking_to_keep(anna))).headers["telex-generation"]

@@ -87,6 +87,14 @@ async def test_a_target_that_asks_to_be_left_alone_is(logged: list[dict[str, Any
         assert both.calls == (1, 2)
 
 
+async def test_row69_a_key_that_was_revoked_puts_its_provider_out_and_no_other(logged: list[dict[str, Any]]) -> None:
+    async with two(status(401), say("Good")) as both:
+        answer = await ask(both.house.port, model="m")
+        assert (answer.status, answer.error["code"]) == (502, "upstream_denied"), "the client's own key is good"
+        assert [await both.ask(), await both.ask()] == ["Good", "Good"]
+        assert both.calls == (1, 2)
+
+
 @EVERY
 async def test_where_nothing_else_is_left_what_is_out_is_asked(stream: bool) -> None:
     with ScriptedUpstream(status(429, headers=[("retry-after", "60")]), say("Good")) as upstream:

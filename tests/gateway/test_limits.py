@@ -5,8 +5,10 @@ The arithmetic of a minute is in tests/limits; here is what a client sees of it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ import pytest
 from client.colours import COLOURS, PLACES, Colour, Place, asked, read
 from telex import RateLimited
 from telex.core.messages import Usage
+from telex.limits.table import Holder, Limits
+from telex.stores.ports import StoreError
 from telex.testing import FAULTS, Play, ScriptedUpstream, Stall, say, status
 
 from .client import Answer, ask, chat, connect, request, send
@@ -221,3 +225,38 @@ async def test_the_library_keeps_the_limits_of_models_and_targets(colour: Colour
         with pytest.raises(RateLimited, match="the target 'up/t' has the limit rpm = 2"):
             await llm.generate("?", model="m")
         assert len(upstream.calls) == 2
+
+
+# ---- a new process
+
+
+async def test_limits_outlive_the_process(tmp_path: Path) -> None:
+    """A key's limit of one request a minute is still used up, and so is what was used of a model's tokens."""
+    with ScriptedUpstream(say("Hi")) as upstream:
+        models = {"m": {"targets": [{"provider": "up", "model": "t"}], "tpm": 100_000}}
+        async with keyed(tmp_path, upstream.url, models=models) as house:
+            token = await make_key(house.process.store, "anna", rpm=1)
+            headers = {"authorization": f"Bearer {token}"}
+            assert (await send(house.port, request(chat(model="m"), headers=headers))).status == 200
+        async with keyed(tmp_path, upstream.url, models=models) as house:
+            answer = await send(house.port, request(chat(model="m"), headers=headers))
+            assert (answer.status, "the key 'anna'" in answer.error["message"]) == (429, True)
+            [left] = house.process.engine.traffic.quotas([Holder("model", "m", Limits(tpm=100_000))], asyncio.get_running_loop().time())
+            assert 99_000 < left.left < 100_000
+    assert len(upstream.calls) == 1
+
+
+async def test_a_store_that_fails_stops_nobody(tmp_path: Path, logged: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> Any:
+        future: Future[None] = Future()
+        future.set_exception(StoreError("The disk is full."))
+        return future
+
+    monkeypatch.setattr("telex.stores.sqlite.counters.SqliteCounters.load", broken)
+    monkeypatch.setattr("telex.stores.sqlite.counters.SqliteCounters.save", broken)
+    with ScriptedUpstream(say("Hi")) as upstream:
+        async with keyed(tmp_path, upstream.url) as house:
+            headers = {"authorization": f"Bearer {await make_key(house.process.store, 'anna', rpm=2)}"}
+            assert (await send(house.port, request(chat(model="up/t"), headers=headers))).status == 200
+    said = {name for line in logged if line["event"] == "limits" for name in line.keys() & {"not_loaded", "not_saved"}}
+    assert said == {"not_loaded", "not_saved"}

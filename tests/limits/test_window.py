@@ -90,3 +90,17 @@ def test_ten_thousand_a_minute_cost_microseconds_each() -> None:
         window.take(1, now)
     assert len(window) <= MOST
     assert time.perf_counter() - began < rounds * 100e-6
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.integers(1, 5)), max_size=30))
+def test_what_is_restored_lets_in_no_more_than_what_was_dumped(steps: list[tuple[float, int]]) -> None:
+    window, restored, now = Window(), Window(), 1000.0
+    for seconds, amount in steps:
+        now += seconds
+        window.take(amount, now)
+    for at, amount in window.dump(now):
+        restored.take(amount, at)
+    assert restored.used(now) == window.used(now)
+    for later in (now + seconds for seconds in (0.0, 1.5, 30.0, 59.0)):
+        assert restored.used(later) >= window.used(later)
+    assert restored.used(now + SECONDS) == 0

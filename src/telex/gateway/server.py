@@ -18,6 +18,7 @@ from telex.core.errors import Failure, TelexError
 from telex.gateway.app import Gateway
 from telex.gateway.asgi import CLOSED, SHUTTING_DOWN
 from telex.gateway.guard import Guard
+from telex.gateway.saving import Saving
 from telex.generation.engine import Engine
 from telex.generation.generation import Generation
 from telex.stores.memory import MemoryStore
@@ -128,13 +129,18 @@ class Process:
             on_ready()
 
         self._server.on_ready = ready
+        saving = Saving(self.engine.traffic, self.store.counters, asyncio.get_running_loop().time)
+        await saving.load()
         await self.engine.start()
+        now_and_then = asyncio.create_task(saving.go_on())
         try:
             await self._server.serve(sockets=[self._listener])
             if self._draining is not None:  # for those that nobody waits for
                 await self._draining
         finally:
+            now_and_then.cancel()
             await self.engine.stop()
+            await saving.save()
             self.store.close()
 
     def handle_signals(self, load: Callable[[], Config]) -> None:

@@ -9,7 +9,7 @@ from threading import Lock
 from telex.config import Target
 from telex.core.errors import Failure
 from telex.generation.catalog import Route
-from telex.limits.table import Holder, Lease, Need, Quota, Refusal, Table
+from telex.limits.table import Count, Holder, Lease, Need, Quota, Refusal, Table
 from telex.routing.balance import Delivery, order
 from telex.routing.budget import Budget
 from telex.routing.health import Health, Slot
@@ -58,6 +58,11 @@ class Traffic:
                 lease.cancel()
             else:
                 lease.end(tokens, now)
+
+    def dump(self, now: float) -> list[Count]:
+        """What is used of all limits, to be restored by another process."""
+        with self._lock:
+            return self.limits.dump(now)
 
     def quotas(self, holders: Sequence[Holder], now: float) -> list[Quota]:
         with self._lock:

@@ -88,6 +88,16 @@ class Quota(Struct, frozen=True):
     more_in: float | None
 
 
+class Count(Struct, frozen=True):
+    """So much was taken of a holder's limit `at` that time, as it is saved."""
+
+    kind: str
+    name: str
+    which: Literal["rpm", "tpm"]
+    amount: int
+    at: float
+
+
 class Row:
     """What is used of one holder's limits."""
 
@@ -116,6 +126,10 @@ class Row:
             yield Quota("tpm", limits.tpm, max(0, limits.tpm - self.tokens.used(now)), self.tokens.more_in(now))
         if limits.concurrent is not None:
             yield Quota("concurrent", limits.concurrent, max(0, limits.concurrent - self.running), None)
+
+    @property
+    def windows(self) -> tuple[tuple[Literal["rpm", "tpm"], Window], ...]:
+        return ("rpm", self.requests), ("tpm", self.tokens)
 
     def is_idle(self, now: float) -> bool:
         return not (self.running or self.requests.used(now) or self.tokens.used(now))
@@ -203,6 +217,21 @@ class Table:
                     if known is None or quota.left < known.left:
                         least[quota.which] = quota
         return list(least.values())
+
+    def dump(self, now: float) -> list[Count]:
+        """What counts now, in the order of its times for each limit."""
+        return [
+            Count(kind, name, which, amount, at)
+            for (kind, name), row in self._rows.items()
+            for which, window in row.windows
+            for at, amount in window.dump(now)
+        ]
+
+    def restore(self, counts: Iterable[Count]) -> None:
+        """Begin with what was dumped, before anything is taken."""
+        for count in counts:
+            row = self._rows.setdefault((count.kind, count.name), Row())
+            dict(row.windows)[count.which].take(count.amount, count.at)
 
     def _make(self, holder: Holder, now: float) -> Row:
         key = holder.kind, holder.id or holder.name

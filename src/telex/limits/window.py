@@ -5,6 +5,7 @@ Times are arguments, in seconds of one monotonic clock. A step costs the same ho
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 SECONDS = 60.0
@@ -76,6 +77,16 @@ class Window:
         amount = min(amount, entry.amount)
         entry.amount -= amount
         self._total -= amount
+
+    def dump(self, now: float) -> list[tuple[float, int]]:
+        """(time, amount) of what counts now, that of one second as one amount of the youngest in it."""
+        self.used(now)
+        seconds: dict[int, tuple[float, int]] = {}
+        for entry in self._entries:
+            if entry.amount:
+                _, amount = seconds.get(second := math.floor(entry.at), (0.0, 0))
+                seconds[second] = entry.at, amount + entry.amount
+        return list(seconds.values())
 
     def more_in(self, now: float) -> float:
         """Seconds until something that counts now is forgotten; 0 if nothing does."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from telex.core.keys import Key
+from telex.limits.table import Count
 
 T = TypeVar("T")
 
@@ -20,6 +21,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.keys = MemoryKeys()
+        self.counters = MemoryCounters()
 
     def close(self) -> None:
         pass
@@ -47,6 +49,18 @@ class MemoryKeys:
                 self._keys[digest] = revoked = replace(key, revoked_at=now)
                 return done(revoked)
         return done(None)
+
+
+class MemoryCounters:
+    def __init__(self) -> None:
+        self._counts: list[Count] = []
+
+    def save(self, counts: list[Count]) -> Future[None]:
+        self._counts = counts
+        return done(None)
+
+    def load(self, since: float) -> Future[list[Count]]:
+        return done(sorted((count for count in self._counts if count.at > since), key=lambda count: count.at))
 
 
 def done(value: T) -> Future[T]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 from concurrent.futures import Future
 from typing import Protocol
 
 from telex.core.errors import TelexError
 from telex.core.keys import Key
+from telex.limits.table import Count
 
 
 class StoreError(TelexError):
@@ -31,6 +33,18 @@ class Keys(Protocol):
         ...
 
 
+class Counters(Protocol):
+    """What was used of limits, so that a new process does not begin with whole ones. Times are seconds since 1970."""
+
+    def save(self, counts: builtins.list[Count]) -> Future[None]:
+        """In the place of what was saved before."""
+        ...
+
+    def load(self, since: float) -> Future[builtins.list[Count]]:
+        """What was taken after that, in the order of its times."""
+        ...
+
+
 class Store(Protocol):
     """`place`: where it is, for people. A write is done when it is on the disk."""
 
@@ -38,6 +52,8 @@ class Store(Protocol):
     def place(self) -> str: ...
     @property
     def keys(self) -> Keys: ...
+    @property
+    def counters(self) -> Counters: ...
     def close(self) -> None:
         """Do what was asked before, then nothing more."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from telex.stores.sqlite.counters import SqliteCounters
 from telex.stores.sqlite.database import connect, migrate
 from telex.stores.sqlite.keys import SqliteKeys
 from telex.stores.sqlite.threads import Reader, Writer
@@ -25,6 +26,7 @@ class SqliteStore:
             raise
         self._writer = Writer(database, path)
         self.keys = SqliteKeys(self._reader, self._writer)
+        self.counters = SqliteCounters(self._reader, self._writer)
 
     def close(self) -> None:
         """Do what was asked before, then nothing more."""

@@ -11,3 +11,12 @@ SELECT * FROM keys ORDER BY created_at, id;
 
 -- name: revoke_key
 UPDATE keys SET revoked_at = :now WHERE (name = :which OR id = :which) AND revoked_at IS NULL RETURNING *;
+
+-- name: forget_counts
+DELETE FROM counts;
+
+-- name: save_count
+INSERT INTO counts (kind, name, which, amount, at) VALUES (:kind, :name, :which, :amount, :at);
+
+-- name: load_counts
+SELECT * FROM counts WHERE at > :since ORDER BY at;

@@ -63,9 +63,9 @@ class Generations:
         entry = self._find(request, admitted(request))
         if isinstance(entry, Response):
             return entry
-        if entry.generation is not None:
-            entry.generation.stop(STOPPED)
-            await entry.generation.finished()
+        if (generation := entry.generation) is not None:  # one that only waited has ended, and is let go, as soon as it is stopped
+            generation.stop(STOPPED)
+            await generation.finished()
         return json_response(entry.record)
 
     async def _reply(self, request: HttpRequest) -> Response:

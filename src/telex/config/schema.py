@@ -62,7 +62,7 @@ class Server(Struct, forbid_unknown_fields=True, frozen=True):
     hosts: list[str] = field(default_factory=list)
     body_limit: Annotated[int, Meta(ge=1)] = 64 << 20
     """Bytes that the body of a request may have."""
-    concurrent: Count = 1000
+    concurrent: Count = 4000
     queue: Annotated[int, Meta(ge=0)] = 100
     queue_seconds: Seconds = 10.0
     memory: Count | None = None

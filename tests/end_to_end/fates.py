@@ -66,7 +66,7 @@ RETRIED: dict[str, Fate] = {
 }
 """What a second attempt mends, or does not."""
 
-LIMITS = {"idle": 0.5, "first_content": 10.0}
+LIMITS = {"idle": 3.0, "first_content": 10.0}
 """Seconds; the silence of "gone silent" is longer."""
 
 

@@ -36,7 +36,7 @@ def test_a_wrong_call_exits_with_2(arguments: list[str], tmp_path: Path) -> None
 
 
 WRONG = [
-    ("[server]\nprot = 1\n", "line 2: server.prot: this key is not known."),
+    ("[server]\nprot = 1\n", "line 2: server.prot: this key is not known (did you mean 'port' or 'host'?)."),
     ("[server]\nhost = '0.0.0.0'\n", "line 2: server.host: access is open"),
     ("[models.m]\ntargets = [{ provider = 'x', model = 'y' }]\n", "line 2: models.m.targets.provider: there is no provider 'x'"),
     ("[server", "is not TOML"),

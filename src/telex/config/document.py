@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from telex.config.expected import fields_at, values_at
 from telex.core.errors import TelexError
 from telex.core.messages import Fields
 
@@ -42,14 +43,17 @@ class Document:
         try:
             return msgspec.convert(value, type)
         except msgspec.ValidationError as error:
-            raise self.error_of(str(error), path) from None
+            raise self.error_of(str(error), type, path) from None
 
-    def error_of(self, message: str, path: list[str]) -> ConfigError:
+    def error_of(self, message: str, type: object, path: list[str]) -> ConfigError:
         """msgspec says "Expected `int`, got `str` - at `$.server.port`"."""
         what, _, place = message.partition(" - at ")
-        names = [*path, *(p for p in re.split(r"[.\[\]]+", place.strip("`").removeprefix("$")) if p and not p.isdigit())]
+        below = [p for p in re.split(r"[.\[\]]+", place.strip("`").removeprefix("$")) if p and not p.isdigit()]
+        names = [*path, *below]
         if unknown := re.search(r"contains unknown field `(.+)`", what):
-            return self.error([*names, unknown[1]], "this key is not known")
+            return self.error([*names, unknown[1]], f"this key is not known{nearest(unknown[1], fields_at(type, below))}")
+        if wrong := re.search(r"invalid enum value (.+)", what, re.IGNORECASE):
+            return self.error(names, f"{wrong[1]} is none of {', '.join(values_at(type, below))}")
         if missing := re.search(r"missing required field `(.+)`", what):
             return self.error([*names, missing[1]], "this key is missing")
         return self.error(names, what[:1].lower() + what[1:].replace("`", ""))

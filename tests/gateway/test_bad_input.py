@@ -245,6 +245,13 @@ async def test_a_host_of_its_own(host: str, house: House) -> None:
     assert (await sent(house, b"", method="GET", path="/healthz", headers={"host": host})).status == 200
 
 
+async def test_a_name_of_ones_own_is_the_same_in_any_letters() -> None:
+    with ScriptedUpstream() as upstream:
+        async with gateway(upstream.url, server={"hosts": ["Telex.Test"]}) as house:
+            for host in ("telex.test", "Telex.Test:8484"):
+                assert (await sent(house, b"", method="GET", path="/healthz", headers={"host": host})).status == 200
+
+
 LENGTHS = [
     "content-length: 2|transfer-encoding: chunked", "content-length: 2|content-length: 3", "content-length: 2|content-length: 2",
     "content-length: -2", "content-length: x", "content-length: +2", "content-length: 0x2", "content-length: 2, 2",

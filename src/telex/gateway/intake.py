@@ -36,20 +36,20 @@ def check_origin(scope: Scope, server: Server) -> Failure | None:
     """No web page of another origin may use this server. Where access is open, that is all that keeps pages out: none may read from it
     either, nor reach it by a name that somebody pointed at this machine. Where it wants keys, any name will do, and only what changes
     something is looked at."""
-    said = values(scope, b"host")
+    said, hosts = values(scope, b"host"), {name.lower() for name in server.hosts}
     if len(said) > 1:
         return Failure("bad_request", "The request names more than one host.", code="several_hosts")
     own = said[0].lower() if said else ""
     host = hostname(own)
     if server.access == "open":
-        if host not in {*LOOPBACK, server.host, *server.hosts}:
+        if host not in {*LOOPBACK, server.host, *hosts}:
             return Failure("misdirected", f"This server is not '{host}'. If it is, add that name to server.hosts.", code="unknown_host")
     elif scope["method"] in SAFE:
         return None
     for origin in values(scope, b"origin"):
         scheme, _, authority = origin.lower().partition("://")
         page = hostname(authority)
-        if scheme not in ("http", "https") or not page or (authority != own and page not in server.hosts):
+        if scheme not in ("http", "https") or not page or (authority != own and page not in hosts):
             return Failure("permission_denied", "Pages of other origins may not call this server.", code="foreign_origin")
     return None
 

@@ -31,12 +31,6 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 USAGE = Usage(input=20, output=9, cached=5)
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Any:
-    with ScriptedUpstream() as upstream:
-        yield upstream
-
-
 @pytest.fixture(scope="module", params=[(colour, place) for colour in COLOURS for place in PLACES], ids="-".join)
 async def client(request: pytest.FixtureRequest, upstream: ScriptedUpstream) -> AsyncIterator[Speaker]:
     """A provider in every dialect; the client of each colour in each place."""

@@ -106,12 +106,6 @@ def models(target: str = "up") -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Any:
-    with ScriptedUpstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 def quickly() -> Iterator[None]:
     """No test gets a connection that another has spoilt, and nobody waits longer than must be."""
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""What tests of the gateway share: a provider, and what a generation leaves in the log."""
+"""What a generation leaves in the log, for tests to look at."""
 
 from __future__ import annotations
 
@@ -7,15 +7,6 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-
-from telex.testing import ScriptedUpstream
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    """A provider for all tests of a module."""
-    with ScriptedUpstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from telex.testing import ScriptedUpstream, say
 
 from .client import request, send
-from .house import House, gateway
+from .house import House, gateway, in_each_dialect
 
 DIALECTS = ("openai-chat", "openai-responses", "anthropic", "gemini")
 SCHEMA = {"type": "object", "properties": {"zone": {"type": "string"}, "area": {"type": "integer"}}, "required": ["zone", "area"]}
@@ -46,14 +46,8 @@ ASKED: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Any:
-    with ScriptedUpstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
-    async with gateway(providers={name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in DIALECTS}) as house:
+    async with gateway(providers=in_each_dialect(upstream.url)) as house:
         yield house
 
 

@@ -13,7 +13,7 @@ from telex.testing.answers import SSE
 from telex.testing.script import Head, Send, resolve
 
 from .client import Answer, connect, request, send
-from .house import House, gateway
+from .house import House, gateway, in_each_dialect
 from .speech import ALIVE, CLIENTS, KEYS, asked, asks, error_of
 
 DIALECTS = ("openai-chat", "anthropic", "gemini")
@@ -29,7 +29,7 @@ def upstream() -> Any:
 
 @pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
-    providers = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in CLIENTS}
+    providers = in_each_dialect(upstream.url)
     strict = {"targets": [{"provider": "anthropic", "model": "m"}], "unsupported": "refuse"}
     second = {"targets": [{"provider": "anthropic", "model": "m"}, {"provider": "openai-chat", "model": "m"}]}
     async with gateway(providers=providers, models={"strict": strict, "second": second}) as house:

@@ -15,21 +15,15 @@ from telex.core.messages import Part
 from telex.gateway.responses import Held, Responses
 from telex.testing import ScriptedUpstream, say
 
-from .house import House, gateway
+from .house import House, gateway, in_each_dialect
 
 DIALECTS = ("openai-chat", "openai-responses", "anthropic", "gemini")
 FOREIGN = [name for name in DIALECTS if name != "openai-responses"]
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Any:
-    with ScriptedUpstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
-    providers = {name: {"dialect": name, "base_url": upstream.url, "api_key": "k"} for name in DIALECTS}
+    providers = in_each_dialect(upstream.url)
     async with gateway(providers=providers) as house:
         yield house
 

@@ -104,7 +104,7 @@ def chat(*, model: Asked = None, system: System = None, url: Gateway = None, con
 @app.command
 def models(*, config: ConfigFile = None) -> int:
     """List the models that can be asked for."""
-    from telex.cli.inspect import list_models
+    from telex.cli.models import list_models
 
     return run(list_models(configured(config)))
 

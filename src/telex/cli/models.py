@@ -1,4 +1,4 @@
-"""Looking without generating: which models there are."""
+"""`telex models`: which there are."""
 
 from __future__ import annotations
 

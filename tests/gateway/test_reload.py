@@ -49,7 +49,7 @@ async def test_row68_a_signal_reads_it_again_and_open_streams_go_on(tmp_path: Pa
             [refused] = [line for line in lines if line["event"] == "reload"]
             assert (refused["level"], refused["refused"]) == (
                 "error",
-                "telex.toml, line 3: providers.up.base_uri: this key is not known.",
+                "telex.toml, line 3: providers.up.base_uri: this key is not known (did you mean 'base_url'?).",
             )
             assert (await ask(child.port, model="named")).text == "New"
             assert len(old.calls) == 1

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import builtins
 from concurrent.futures import Future
-from typing import TypeVar
 
 from msgspec.structs import replace
 
 from telex.core.keys import Key
 from telex.limits.table import Count
-
-T = TypeVar("T")
+from telex.stores.futures import done
+from telex.stores.memory_generations import MemoryGenerations, MemoryResponses
 
 
 class MemoryStore:
@@ -22,6 +21,11 @@ class MemoryStore:
     def __init__(self) -> None:
         self.keys = MemoryKeys()
         self.counters = MemoryCounters()
+        self.responses = MemoryResponses()
+        self.generations = MemoryGenerations(self.responses)
+
+    def claim(self) -> None:
+        """Nobody else can have it."""
 
     def close(self) -> None:
         pass
@@ -61,9 +65,3 @@ class MemoryCounters:
 
     def load(self, since: float) -> Future[list[Count]]:
         return done(sorted((count for count in self._counts if count.at > since), key=lambda count: count.at))
-
-
-def done(value: T) -> Future[T]:
-    future: Future[T] = Future()
-    future.set_result(value)
-    return future

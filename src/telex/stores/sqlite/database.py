@@ -11,10 +11,15 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+import msgspec
+
 from telex.stores.ports import StoreError
 
 BUSY_SECONDS = 5.0
 """Seconds for which a writer waits for another process that writes."""
+
+JOURNAL_BYTES = 16 << 20
+"""Bytes to which the journal is cut once all of it is in the database."""
 
 MEANINGS = {
     sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a copy, or move it away and begin with an empty one",
@@ -26,6 +31,9 @@ MEANINGS = {
     sqlite3.SQLITE_IOERR: "can't be read or written: look after the disk",
 }
 """What SQLite's error codes say, behind the name of the file."""
+
+WRONG = (sqlite3.Error, msgspec.DecodeError)
+"""What comes of a file that can't be used. SQLite does not see all damage: rows that can't be decoded are damaged, too."""
 
 HOME = files("telex.stores.sqlite")
 
@@ -40,6 +48,7 @@ def connect(path: Path) -> sqlite3.Connection:
             keep_journal(database)
             database.execute("PRAGMA synchronous = FULL")  # what was said to be written survives a power cut
             database.execute("PRAGMA foreign_keys = ON")
+            database.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
         except BaseException:
             database.close()
             raise
@@ -73,19 +82,21 @@ def make_private(path: Path) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """SQLite's errors as `StoreError`."""
+    """What goes wrong with the file as `StoreError`."""
     try:
         yield
-    except sqlite3.Error as error:
+    except WRONG as error:
         raise explain(error, path) from None
 
 
-def explain(error: sqlite3.Error, path: Path) -> StoreError:
+def explain(error: sqlite3.Error | msgspec.DecodeError, path: Path) -> StoreError:
     return StoreError(f"The store {path} {MEANINGS.get(code_of(error), f'does not work: {error}')}.")
 
 
-def code_of(error: sqlite3.Error) -> int:
+def code_of(error: sqlite3.Error | msgspec.DecodeError) -> int:
     """SQLite's code without the upper bits, which say more than is needed here; 0 where it gave none."""
+    if isinstance(error, msgspec.DecodeError):
+        return sqlite3.SQLITE_CORRUPT
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
@@ -129,4 +140,4 @@ def read_queries(name: str) -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-QUERIES = read_queries("queries.sql")
+QUERIES = {name: query for file in ("queries.sql", "generations.sql", "forgetting.sql") for name, query in read_queries(file).items()}

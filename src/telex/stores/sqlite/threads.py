@@ -7,12 +7,14 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
+from telex.stores.futures import failed
 from telex.stores.ports import StoreError
-from telex.stores.sqlite.database import explain, explained
+from telex.stores.sqlite.database import WRONG, explain, explained
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -40,8 +42,14 @@ class Reader:
         self._database.close()
 
     def _read(self, work: Work[T]) -> T:
+        """All that `work` reads is of one moment. Nothing stays open behind it, which would keep the journal from being cut."""
         with explained(self._path):
-            return work(self._database)
+            self._database.execute("BEGIN")
+            try:
+                return work(self._database)
+            finally:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
 
 
 class Job:
@@ -75,6 +83,23 @@ class Writer:
             self._jobs.put(job)
         return job.future
 
+    def do_in_steps(self, step: Work[int | None]) -> Future[int]:
+        """Do `step` again and again until it returns None, each time behind all that came meanwhile. The future has the sum of what it
+        returned; it can't be cancelled."""
+        whole: Future[int] = Future()
+        whole.set_running_or_notify_cancel()
+
+        def go_on(before: int, last: Future[int | None]) -> None:
+            if (error := last.exception()) is not None:
+                whole.set_exception(error)
+            elif (more := last.result()) is None:
+                whole.set_result(before)
+            else:
+                self.do(step).add_done_callback(partial(go_on, before + more))
+
+        self.do(step).add_done_callback(partial(go_on, 0))
+        return whole
+
     def close(self) -> None:
         with self._lock:
             if self._closed:
@@ -107,7 +132,7 @@ class Writer:
                 try:
                     job.result = job.work(self._database)
                 except Exception as error:
-                    job.future.set_exception(explain(error, self._path) if isinstance(error, sqlite3.Error) else error)
+                    job.future.set_exception(explain(error, self._path) if isinstance(error, WRONG) else error)
                     if not self._database.in_transaction:
                         return [job for job in jobs if not job.future.done()]
                     execute("ROLLBACK TO job")
@@ -126,6 +151,4 @@ class Writer:
 
 
 def closed(path: Path) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_exception(StoreError(f"The store {path} is closed."))
-    return future
+    return failed(StoreError(f"The store {path} is closed."))

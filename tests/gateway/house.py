@@ -48,7 +48,8 @@ def in_each_dialect(url: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def gateway(*urls: str, providers: Mapping[str, Any] | None = None, **tables: Any) -> AsyncIterator[House]:
-    """Providers `up`, `up1`, … at `urls`, or as given; `tables` are further tables of a configuration."""
+    """Providers `up`, `up1`, … at `urls`, or as given; `tables` are further tables of a configuration. What is kept is kept in memory."""
+    tables.setdefault("store", "memory:")
     rows = providers or {f"up{number or ''}": provider(url) for number, url in enumerate(urls)}
     house = House(msgspec.convert({"providers": rows, **tables}, Config))
     try:

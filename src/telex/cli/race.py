@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 from rich.columns import Columns
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -165,7 +166,7 @@ async def race_at(url: str, model: str, prompt: str, report: Path | None) -> int
 async def race_alone(config: Config, model: str, prompt: str, report: Path | None) -> int:
     """The race through a gateway that lives only for it, and whose log nobody reads."""
     configure_logs(io.BytesIO())
-    config = change_server(config, {"host": "127.0.0.1", "port": 0, "access": "open"})
+    config = replace(change_server(config, {"host": "127.0.0.1", "port": 0, "access": "open"}), store="memory:")
     listener = listen(config.server.host, config.server.port)
     process = Process(config, listener)
     ready = asyncio.Event()

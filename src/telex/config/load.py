@@ -82,6 +82,7 @@ def check(document: Document, config: Config) -> Config:
     written: list[tuple[list[str], Callable[[str], object], str]] = [
         (["store"], parse_store, config.store),
         (["retention", "resumable"], seconds_of, config.retention.resumable),
+        (["retention", "jobs"], seconds_of, config.retention.jobs),
         (["retention", "max_bytes"], bytes_of, config.retention.max_bytes),
     ]
     for path, read, text in written:

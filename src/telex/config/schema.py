@@ -69,9 +69,13 @@ class Server(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Retention(Struct, forbid_unknown_fields=True, frozen=True):
-    """What is kept of generations whose client may come back. `resumable`: how long, behind their end; `max_bytes`: how much of all."""
+    """What is kept of generations whose client may come back, and how long, behind their end: `resumable`, of those that somebody waits for
+    (hold, finish, or with an Idempotency-Key); `jobs`, of those that nobody does, and of what OpenAI's Responses call stored. `live`: all
+    others leave nothing on disk. `max_bytes`: of all together."""
 
+    live: Literal["memory"] = "memory"
     resumable: str = "15m"
+    jobs: str = "30d"
     max_bytes: str = "1GB"
 
 

@@ -13,7 +13,10 @@ Kind = Literal[
     "unauthorized",
     "permission_denied",
     "not_found",
+    "gone",
+    "conflict",
     "method_not_allowed",
+    "mismatch",
     "request_timeout",
     "too_large",
     "unsupported_media",
@@ -60,7 +63,10 @@ CONSEQUENCES: dict[Kind, Consequence] = {
     "unauthorized": Consequence(401),
     "permission_denied": Consequence(403),
     "not_found": Consequence(404),
+    "gone": Consequence(410),  # it was here once
+    "conflict": Consequence(409),  # not as things stand
     "method_not_allowed": Consequence(405),
+    "mismatch": Consequence(422),  # its Idempotency-Key came with another request
     "request_timeout": Consequence(408),
     "too_large": Consequence(413),
     "unsupported_media": Consequence(415),

@@ -63,6 +63,7 @@ class Dialect(Protocol):
     - `KEEP_ALIVE`: what an idle stream can bear. `TERMINATOR`: what ends a stream whose upstream ended it by closing the connection.
     - `FIRST_NUMBER`: the cursor of who has a stream's first frame and no more: 1 where frames are counted.
     - `REQUEST_ID`: the header in which its SDKs look for the request's id.
+    - `REPLY_ID`: how the ids begin by which its replies can be asked for again; empty if they can't.
     - `COUNT`: how it counts the tokens of a prompt.
     - `MARKS`: what of a prompt it can mark for a cache, if anything.
     - `DEFAULTS`: fields that it demands and that a request of another dialect may not say.
@@ -92,6 +93,8 @@ class Dialect(Protocol):
     def FIRST_NUMBER(self) -> int: ...
     @property
     def REQUEST_ID(self) -> str: ...
+    @property
+    def REPLY_ID(self) -> str: ...
     @property
     def COUNT(self) -> Counting: ...
     @property

@@ -6,13 +6,12 @@ What there is too much of waits here and not at a provider. A generation's time,
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from telex.config import Server
 from telex.core.errors import Failure
-from telex.gateway.asgi import Receive
 from telex.gateway.pressure import Pressure, count_files, measure_memory
 from telex.generation.generation import Generation
-from telex.generation.run import CANCELLED
 from telex.limits.queue import FairQueue
 from telex.limits.table import AGAIN, Holder
 from telex.telemetry.logs import log
@@ -26,6 +25,7 @@ class Admission:
         self._queue = FairQueue[Generation](server.concurrent, server.queue)
         self._owners: dict[Generation, str] = {}  # of those that run or wait
         self._turns: dict[Generation, asyncio.Future[None]] = {}  # of those that wait: done when it comes, or none will
+        self._waiting: dict[Generation, asyncio.Task[None]] = {}  # for their turns, or what they need before they start
         self._pressure = Pressure(count_files, measure_memory(server.memory))
         self._short = ""
 
@@ -45,16 +45,27 @@ class Admission:
             log.warning("pressure", short_of=short or None, running=self.running)
         return busy(f"Telex is short of {short}") if short else None
 
-    async def admit(self, generation: Generation, owner: Holder, receive: Receive) -> Failure | None:
-        """Return when it may start, or why it may not; then it has ended with that. One whose client leaves is cancelled."""
-        try:
-            refused = generation.admit(owner) or await self._wait(generation, owner.id, receive)
-        except asyncio.CancelledError:
-            generation.stop()
-            raise
-        if refused is not None:
-            generation.stop(refused)
-        return refused
+    def enter(self, generation: Generation, owner: Holder) -> Failure | None:
+        """Take its part of the limits and its place among those that run or wait, or say why it has none."""
+        if (refused := generation.admit(owner)) is not None:
+            return refused
+        verdict = self._queue.enter(owner.id, generation)
+        if verdict == "full":
+            most = self._queue.most
+            return Failure("limited", f"Too many of your requests wait already: {most} may (server.queue).", retry_after=AGAIN)
+        self._owners[generation] = owner.id
+        if verdict == "waits":
+            self._turns[generation] = asyncio.get_running_loop().create_future()
+        return None
+
+    def go(self, generation: Generation, prepare: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Let one that has entered start when its turn comes, or end because it does not come in time. `prepare`: what is to be awaited
+        before it starts, of one that nobody waits for, which waits as long as it must."""
+        if generation not in self._turns and prepare is None:
+            generation.start()
+        else:
+            task = self._waiting[generation] = asyncio.create_task(self._wait(generation, prepare))
+            task.add_done_callback(lambda task: self._waiting.pop(generation))
 
     def leave(self, generation: Generation) -> None:
         """It has ended, wherever it was: in its place runs who is next."""
@@ -68,35 +79,28 @@ class Admission:
             self._turns.pop(following).set_result(None)
 
     def clear(self, failure: Failure) -> None:
-        """Nobody waits any longer: all are told this."""
+        """Nobody waits any longer: all are told this, but for what nobody waits for, which never starts here."""
         for generation in list(self._turns):
-            generation.stop(failure)
+            if generation.background:
+                self._waiting[generation].cancel()
+            else:
+                generation.stop(failure)
 
-    async def _wait(self, generation: Generation, owner: str, receive: Receive) -> Failure | None:
-        verdict = self._queue.enter(owner, generation)
-        if verdict == "full":
-            most = self._queue.most
-            return Failure("limited", f"Too many of your requests wait already: {most} may (server.queue).", retry_after=AGAIN)
-        self._owners[generation] = owner
-        if verdict == "runs":
-            return None
-        turn = self._turns[generation] = asyncio.get_running_loop().create_future()
-        began, seconds = generation.now, min(self._server.queue_seconds, generation.timeouts.total)
-        left = asyncio.create_task(listen(receive))
+    async def _wait(self, generation: Generation, prepare: Callable[[], Awaitable[object]] | None) -> None:
+        seconds = None if prepare is not None else min(self._server.queue_seconds, generation.timeouts.total)
+        began = generation.now
         try:
-            await asyncio.wait({turn, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            left.cancel()
+            async with asyncio.timeout(seconds):
+                if (turn := self._turns.get(generation)) is not None:
+                    await asyncio.shield(turn)
+        except TimeoutError:
+            generation.queued = generation.now - began
+            generation.stop(busy(f"Telex had no place for this request within {seconds:g} s (server.queue_seconds)"))
+            return
+        if prepare is not None:
+            await prepare()
         generation.queued = generation.now - began
-        if turn.done():
-            return generation.failure  # if somebody stopped it
-        return CANCELLED if left.done() else busy(f"Telex had no place for this request within {seconds:g} s (server.queue_seconds)")
-
-
-async def listen(receive: Receive) -> None:
-    """Return when the client leaves."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+        generation.start()  # unless somebody stopped it
 
 
 def busy(why: str) -> Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 
@@ -12,17 +13,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from telex.config import Config
+from telex.config.units import seconds_of
 from telex.core import json
 from telex.core.errors import Failure
-from telex.core.keys import Key
-from telex.core.messages import Request
 from telex.dialects import Dialect
 from telex.dialects.framing import FRAMINGS
 from telex.dialects.operation import Operation
 from telex.dialects.paths import find_dialect, find_operation
 from telex.gateway.access import Access, key_of
 from telex.gateway.admission import Admission
-from telex.gateway.archive import Archive
+from telex.gateway.archive import Archive, unreadable
 from telex.gateway.asgi import (
     CLOSED,
     Receive,
@@ -36,20 +36,20 @@ from telex.gateway.asgi import (
     respond_error,
     respond_problem,
 )
-from telex.gateway.deliver import deliver, head, wants_numbers
+from telex.gateway.deliver import AGAIN, NONE, deliver, wants_numbers
 from telex.gateway.generations import ROOT, Generations
-from telex.gateway.intake import ClientLeft, check_origin, check_overrides, headers_of, read_body, read_policy
+from telex.gateway.intake import ClientLeft, check_origin, headers_of, read_body
+from telex.gateway.later import deliver_later
 from telex.gateway.openapi import document
+from telex.gateway.reception import Reception
 from telex.gateway.record import log_record, record_of
-from telex.gateway.responses import Held, Responses, input_list
-from telex.gateway.timeouts import read_limits
+from telex.gateway.responses import Conversations
+from telex.gateway.steady import steady_time
+from telex.gateway.stored import StoredResponses
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
-from telex.limits.table import Holder, Limits
-from telex.stores.ports import Store
-
-STORED = "openai-responses"
-"""The dialect whose replies can be asked for again."""
+from telex.stores.ports import Store, StoreError
+from telex.tokens.count import Count
 
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -58,17 +58,20 @@ API = ("/v1/", "/v1beta/")
 
 
 class Gateway:
-    """`ready` is what `/readyz` answers. While `draining`, no generation begins, and each answer is the last of its connection. `end` is to
-    be called with every generation that ended."""
+    """`ready` is what `/readyz` answers. `end` is to be called with every generation that ended. Once it drains, each answer is the last of
+    its connection."""
 
     def __init__(self, config: Config, engine: Engine, store: Store) -> None:
-        self.ready = self.draining = False
+        self.ready = False
         self._config = config
         self._engine = engine
+        self._store = store
         self.admission = Admission(config.server)
-        self._archive = Archive(config.retention, engine.room)
+        now = steady_time()
+        self._archive = Archive(store.generations, config.retention, now)
         self._access = Access(config, store.keys)
-        self._responses = Responses()
+        self._conversations = Conversations(store.responses, seconds_of(config.retention.jobs), now)
+        self._reception = Reception(lambda: self._config, engine, self._archive, self.admission, self._conversations)
         self._created = int(time.time())
         self._rest = Starlette(
             routes=[
@@ -76,10 +79,7 @@ class Gateway:
                 Route("/readyz", self._readiness),
                 Route("/openapi.json", self._describe),
                 Route("/", self._hello, methods=["HEAD"]),
-                Route("/v1/responses/{id}", self._response),
-                Route("/v1/responses/{id}", self._delete_response, methods=["DELETE"]),
-                Route("/v1/responses/{id}/input_items", self._input_items),
-                Route("/v1/responses/{id}/cancel", self._cancel_response, methods=["POST"]),
+                *StoredResponses(self._conversations, self._archive).routes,
                 *Generations(self._archive).routes,
                 *(Route(f"{root}models", self._models) for root in API),
                 *(Route(f"{root}models/{{name:path}}", self._model) for root in API),
@@ -87,6 +87,25 @@ class Gateway:
             exception_handlers={HTTPException: self._refuse},
         )
         self._rest.router.redirect_slashes = False
+
+    @property
+    def draining(self) -> bool:
+        return self._reception.draining
+
+    def drain(self) -> None:
+        """Nothing begins any more: what waits for its turn is told, and what nobody waits for is left for another process."""
+        self.ready, self._reception.draining = False, True
+        self.admission.clear(CLOSED)
+
+    async def start(self) -> None:
+        """Go on with what another process left, and keep only what is to be kept. Raises `StoreError`."""
+        await self._reception.resume(await asyncio.wrap_future(self._store.keys.list()))
+        self._sweeping = asyncio.create_task(self._archive.keeper.sweep())
+
+    async def close(self) -> None:
+        """Behind the last generation: return when what is to be kept is."""
+        self._sweeping.cancel()
+        await self._archive.keeper.close()
 
     async def use(self, config: Config) -> None:
         """Answer new requests as this configuration says. Raises `ConfigError`, and then nothing has changed."""
@@ -123,63 +142,35 @@ class Gateway:
             await respond_error(send, dialect, failure, headers, id, framing)
             return
         try:
-            generation = await self._accept(id, dialect, operation, scope, receive)
+            accepted = await self._reception.accept(id, dialect, operation, scope, receive)
         except ClientLeft:
             return
-        if isinstance(generation, Failure):
-            await respond_error(send, dialect, generation, headers, id, framing)
+        if isinstance(accepted, Failure):
+            await respond_error(send, dialect, accepted, headers, id, framing)
             return
-        key = key_of(scope)
-        generation.owner = key.id
-        self._archive.add(generation)
-        if (failure := await self.admission.admit(generation, holder_of(key), receive)) is not None:
-            await respond_error(send, dialect, failure, head(generation), id, framing)
-            return
-        generation.keep = dialect.NAME == STORED
-        await deliver(generation, receive, send, wants_numbers(headers_of(scope)))
+        try:
+            if accepted.later:
+                await deliver_later(accepted, receive, send)
+            else:
+                await deliver(accepted.entry, receive, send, wants_numbers(headers_of(scope)), AGAIN if accepted.again else NONE)
+        except StoreError as error:
+            await respond_error(send, dialect, unreadable(error), headers, id, framing)
 
     @property
     def running(self) -> list[Generation]:
-        """Those that have not ended, also those that nobody waits for, or that wait themselves."""
-        return self._archive.running
+        """Those that have not ended, also those that nobody waits for, but for those of these that have not begun: another process may."""
+        return [generation for generation in self._archive.running if generation.begun or not generation.background]
 
     def end(self, generation: Generation) -> None:
         """Its place for who is next, a line in the log, and what others may come back to."""
         self.admission.leave(generation)
         try:
-            self._hold(generation)
+            self._conversations.end(generation)
         except Exception as bug:  # the answer stands
             generation.bug = bug
         record = record_of(generation)
         log_record(record, generation.bug)
         self._archive.end(generation, record)
-
-    def _hold(self, generation: Generation) -> None:
-        """Keep a response that others may go on from."""
-        reply = generation.reply
-        if reply is not None and reply.failure is None:
-            response = json.decode(generation.dialect.encode_reply(reply))
-            self._responses.hold(generation.owner, generation.request.body, response, native=reply.dialect == STORED)
-
-    async def _accept(self, id: str, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Generation | Failure:
-        headers = headers_of(scope)
-        limits, policy = read_limits(headers), read_policy(headers)
-        if isinstance(limits, Failure):
-            return limits
-        if isinstance(policy, Failure):
-            return policy
-        request = await self._read(dialect, operation, scope, receive)
-        if isinstance(request, Failure):
-            return request
-        generation = await self._engine.begin(id, request, limits, policy, key_of(scope).models)
-        return CLOSED if self.draining and isinstance(generation, Generation) else generation
-
-    async def _read(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Request | Failure:
-        body = await read_body(scope, receive, self._config.server.body_limit)
-        if dialect.NAME == STORED and isinstance(body, bytes):
-            body = self._responses.spell_out(key_of(scope).id, body)
-        request = body if isinstance(body, Failure) else dialect.decode_request(body, operation, headers_of(scope))
-        return request if isinstance(request, Failure) else check_overrides(request) or request
 
     async def _count(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
         """How many tokens a prompt has, and in `Telex-Count` who says so."""
@@ -188,14 +179,18 @@ class Gateway:
             await respond_error(send, dialect, not_allowed(scope["method"], "POST"), [(b"allow", b"POST")], id)
             return
         try:
-            request = await self._read(dialect, operation, scope, receive)
+            counted = await self._count_tokens(dialect, operation, scope, receive)
         except ClientLeft:
             return
-        counted = await self._engine.count(request, key_of(scope).models) if isinstance(request, Request) else request
         if isinstance(counted, Failure):
             await respond_error(send, dialect, counted, [], id)
         else:
             await respond(send, 200, dialect.COUNT.encode(counted.tokens), [(b"telex-count", counted.certainty.encode())])
+
+    async def _count_tokens(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Count | Failure:
+        body = await read_body(scope, receive, self._config.server.body_limit)
+        read = body if isinstance(body, Failure) else await self._reception.read(dialect, operation, scope, body)
+        return read if isinstance(read, Failure) else await self._engine.count(read[0], key_of(scope).models)
 
     async def _hello(self, request: HttpRequest) -> Response:
         """Some SDKs look whether anybody is there."""
@@ -211,38 +206,6 @@ class Gateway:
 
     async def _describe(self, request: HttpRequest) -> Response:
         return Response(json.encode(document()), media_type="application/json")
-
-    async def _response(self, request: HttpRequest) -> Response:
-        held = self._find(request)
-        return Response(json.encode(held.response), media_type="application/json") if isinstance(held, Held) else held
-
-    async def _delete_response(self, request: HttpRequest) -> Response:
-        held = self._find(request)
-        if isinstance(held, Held):
-            id = request.path_params["id"]
-            self._responses.drop(key_of(request.scope).id, id)
-            return Response(json.encode({"id": id, "object": "response", "deleted": True}), media_type="application/json")
-        return held
-
-    async def _input_items(self, request: HttpRequest) -> Response:
-        held = self._find(request)
-        if not isinstance(held, Held):
-            return held
-        page = input_list(held, request.path_params["id"], dict(request.query_params))
-        if isinstance(page, Failure):
-            return refuse(request, page)
-        return Response(json.encode(page), media_type="application/json")
-
-    async def _cancel_response(self, request: HttpRequest) -> Response:
-        """Those that are held here have ended."""
-        held = self._find(request)
-        over = Failure("bad_request", "Only a response with 'background' can be cancelled.", code="invalid_value")
-        return refuse(request, over) if isinstance(held, Held) else held
-
-    def _find(self, request: HttpRequest) -> Held | Response:
-        id = request.path_params["id"]
-        unknown = Failure("not_found", f"There is no response '{id}' here.", "id", code="not_found")
-        return self._responses.find(key_of(request.scope).id, id) or refuse(request, unknown)
 
     async def _models(self, request: HttpRequest) -> Response:
         names = await self._engine.catalog.names(key_of(request.scope).models)
@@ -267,11 +230,6 @@ class Gateway:
             return refuse(request, failure, error.headers or NO_HEADERS)
         body = problem(error.status_code, error.detail, f"{method} {path}")
         return Response(body, error.status_code, error.headers, "application/problem+json")
-
-
-def holder_of(key: Key) -> Holder:
-    """Whose limits are a request's; where access is open, all requests are one owner's."""
-    return Holder("key", key.name, Limits(key.rpm, key.tpm, key.concurrent), key.id)
 
 
 def dialect_of(request: HttpRequest) -> Dialect:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
+from telex.dialects import DIALECTS
 from telex.dialects.framing import FRAMINGS
-from telex.gateway.asgi import Headers, Receive, Send, identify, respond, respond_error
-from telex.gateway.quotas import quota_headers
+from telex.gateway.asgi import Headers, Receive, Send, respond, respond_error
+from telex.gateway.entries import AnyReader, Entry, Live, Outline
 from telex.generation.generation import Generation
 from telex.generation.log import Reader
-
-DROPPED_LIMIT = 1000
-"""Characters of the header that names what was dropped; what goes beyond it is counted."""
+from telex.stores.ports import StoreError
+from telex.telemetry.logs import log
 
 KEEP_ALIVE_SECONDS = 15.0
 """Seconds of silence after which an open stream gets a sign of life."""
@@ -27,60 +27,76 @@ STREAM_HEADERS: Headers = [
 ]
 
 
+NONE: Headers = []
+
+AGAIN: Headers = [(b"idempotent-replayed", b"true")]
+"""Of an answer that is another's too: the request came before, with the same Idempotency-Key."""
+
 EVENT_IDS = "telex-event-ids"
 """The header of clients that want the cursor as the id of each event; the SDKs of OpenAI and Google break on ids."""
 
 
-async def deliver(generation: Generation, receive: Receive, send: Send, numbered: bool = False) -> None:
-    """Run `generation` for this client."""
-    reader = generation.join()
-    generation.start()
-    async with attending(generation, reader, receive):
-        if generation.request.stream:
-            await deliver_stream(generation, reader, send, numbered)
+async def deliver(entry: Entry, receive: Receive, send: Send, numbered: bool = False, more: Headers = NONE) -> None:
+    """What it says, as its client wants it. `more`: further headers. Raises `StoreError`, before anything was said."""
+    reader = entry.join()
+    async with attending(entry, reader, receive):
+        if entry.outline.reading.whole:
+            body = await read_whole(reader)
+            if not reader.left:
+                await send_whole(entry, body, send, more)
         else:
-            await deliver_whole(generation, reader, send)
+            await deliver_stream(entry, reader, send, numbered, more)
 
 
 @asynccontextmanager
-async def attending(generation: Generation, reader: Reader, receive: Receive) -> AsyncIterator[None]:
+async def attending(entry: Entry, reader: AnyReader, receive: Receive) -> AsyncIterator[None]:
     """Inside, `reader` is there until the client leaves."""
 
     async def listen() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        generation.leave(reader)
+        entry.leave(reader)
 
     listener = asyncio.create_task(listen())
     try:
         yield
     finally:
         listener.cancel()
-        generation.leave(reader)
+        entry.leave(reader)
 
 
-async def deliver_stream(generation: Generation, reader: Reader, send: Send, numbered: bool) -> None:
+async def deliver_stream(entry: Entry, reader: AnyReader, send: Send, numbered: bool, more: Headers) -> None:
     """Headers go out at the first content or at the gate. Until then a failure is a status, behind them an error in the stream."""
-    try:
-        async with asyncio.timeout(generation.timeouts.gate):
-            await generation.opened(reader)
-    except TimeoutError:
-        pass
+    if isinstance(entry, Live):
+        await wait_for_first(entry.generation, reader)
+    else:
+        await reader.wait()
     if reader.left:
         return
-    if generation.failure is not None and not generation.committed:
-        framing = FRAMINGS[generation.request.framing]()
-        await respond_error(send, generation.dialect, generation.failure, head(generation), generation.id, framing)
+    outline = entry.outline
+    if outline.failure is not None and not outline.spoke:
+        framing, reading = FRAMINGS[outline.framing](), outline.reading
+        await respond_error(send, DIALECTS[reading.dialect], outline.failure, [*entry.headers, *more], entry.id, framing)
     else:
-        await send_stream(generation, reader, send, numbered)
+        await send_stream(reader, send, outline, [*entry.headers, *more], numbered)
 
 
-async def send_stream(generation: Generation, reader: Reader, send: Send, numbered: bool) -> None:
+async def wait_for_first(generation: Generation, reader: AnyReader) -> None:
+    """Return at its first content, at its end, or when it has run for as long as headers may wait."""
+    assert isinstance(reader, Reader)
+    while not (generation.begun or generation.ended or reader.left):
+        await reader.wait()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(generation.timeouts.gate):
+            await generation.opened(reader)
+
+
+async def send_stream(reader: AnyReader, send: Send, outline: Outline, headers: Headers, numbered: bool) -> None:
     """Headers, and then frames as `reader` gets them. `numbered`: with ids, where the framing has a place for them."""
-    framing = FRAMINGS[generation.request.framing]()
-    take = Numbering(reader, generation.dialect.FIRST_NUMBER).take if numbered and generation.request.framing == "sse" else reader.take
+    framing, dialect = FRAMINGS[outline.framing](), DIALECTS[outline.reading.dialect]
+    take = Numbering(reader, dialect.FIRST_NUMBER).take if numbered and outline.framing == "sse" else reader.take
     content_type: Headers = [(b"content-type", framing.content_type)]
-    await send({"type": "http.response.start", "status": 200, "headers": content_type + STREAM_HEADERS + head(generation)})
+    await send({"type": "http.response.start", "status": 200, "headers": content_type + STREAM_HEADERS + headers})
     alive = KeepAlive(reader)
     try:
         while True:
@@ -90,36 +106,32 @@ async def send_stream(generation: Generation, reader: Reader, send: Send, number
             elif reader.over:
                 break
             elif alive.due():
-                await send({"type": "http.response.body", "body": framing.keep_alive(generation.dialect.KEEP_ALIVE), "more_body": True})
+                await send({"type": "http.response.body", "body": framing.keep_alive(dialect.KEEP_ALIVE), "more_body": True})
+    except StoreError as error:  # an end would be a lie: the connection breaks
+        log.warning("store", not_read=str(error))
+        return
     finally:
         alive.cancel()
     await send({"type": "http.response.body", "body": framing.end()})
 
 
-async def deliver_whole(generation: Generation, reader: Reader, send: Send) -> None:
-    body = b""
+async def send_whole(entry: Entry, body: bytes, send: Send, more: Headers) -> None:
+    """One body, or why there is none, in the dialect of the entry's client."""
+    outline, headers = entry.outline, [*entry.headers, *more]
+    if outline.failure is not None:
+        await respond_error(send, DIALECTS[outline.reading.dialect], outline.failure, headers, entry.id)
+    else:
+        timing = [(b"server-timing", server_timing(entry.generation))] if isinstance(entry, Live) else []
+        await respond(send, 200, body, [*headers, *timing])
+
+
+async def read_whole(reader: AnyReader) -> bytes:
+    """Everything, as soon as there will be no more."""
+    body: list[bytes] = []
     while not reader.over:
         await reader.wait()
-        body += reader.take()
-    if reader.left:
-        return
-    headers = head(generation)
-    if generation.failure is not None:
-        await respond_error(send, generation.dialect, generation.failure, headers, generation.id)
-    else:
-        await respond(send, 200, body, [*headers, (b"server-timing", server_timing(generation))])
-
-
-def head(generation: Generation) -> Headers:
-    """Which generation this is, what of the request its target is not told, and what its client may still ask."""
-    headers, names = identify(generation.dialect, generation.id), ""
-    for number, name in enumerate(generation.dropped):
-        if len(names) + len(name) > DROPPED_LIMIT:
-            names += f", and {len(generation.dropped) - number} more"
-            break
-        names += f", {name}" if names else name
-    dropped = [(b"telex-dropped", names.encode("unicode_escape"))] if names else []
-    return [*headers, *dropped, *quota_headers(generation.quotas)]
+        body.append(reader.take())
+    return b"".join(body)
 
 
 def server_timing(generation: Generation) -> bytes:
@@ -137,12 +149,12 @@ def wants_numbers(headers: Mapping[str, str]) -> bool:
 class Numbering:
     """Gives each frame its cursor as its id: where a reader stands that has it and no more."""
 
-    def __init__(self, reader: Reader, first: int) -> None:
+    def __init__(self, reader: AnyReader, first: int) -> None:
         self._reader = reader
         self._first = first
 
     def take(self) -> bytes:
-        frames = self._reader.take_frames()
+        frames = self._reader.read()
         number = self._reader.position - len(frames) + self._first
         return b"".join(b"id: %d\n%b" % (number + place, frame) for place, frame in enumerate(frames))
 
@@ -153,7 +165,7 @@ class KeepAlive:
     LOOKS = 3
     """How often, in the seconds that silence may last."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: AnyReader) -> None:
         self._loop = asyncio.get_running_loop()
         self._reader = reader
         self._seen = reader.position

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 
+from msgspec.structs import replace
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
 from telex.core import json
 from telex.core.errors import Failure
+from telex.dialects import DIALECTS
 from telex.gateway.access import key_of
-from telex.gateway.archive import NOT_KEPT, Archive, Entry
-from telex.gateway.asgi import Receive, Scope, Send, error_response, problem
-from telex.gateway.deliver import attending, head, send_stream, wants_numbers
-from telex.generation.again import read_whole
-from telex.generation.generation import Generation
+from telex.gateway.archive import Archive, unreadable
+from telex.gateway.asgi import error_headers, error_response, problem
+from telex.gateway.deliver import read_whole, wants_numbers
+from telex.gateway.entries import Bare, Live, Past
+from telex.gateway.following import Following
+from telex.generation.crossing import Crossing
+from telex.generation.reading import Reading
+from telex.stores.ports import StoreError
 
 ROOT = "/v1/generations"
 
@@ -27,6 +31,7 @@ MOST_DIGITS = 18
 
 STOPPED = Failure("cancelled", "The generation was cancelled.")
 
+NOT_KEPT = "It has ended, and nothing of it was kept: ask with 'Telex-On-Disconnect: hold' (or 'finish') for what can be come back to."
 UNKEPT = "Its frames are not kept, since its client's leaving cancels it: ask with 'Telex-On-Disconnect: hold' (or 'finish')."
 
 
@@ -47,89 +52,92 @@ class Generations:
         ]
 
     async def _list(self, request: HttpRequest) -> Response:
-        limit = request.query_params.get("limit", "20")
+        query = request.query_params
+        limit, delivery = query.get("limit", "20"), query.get("delivery")
         if not (limit.isdecimal() and 1 <= int(limit) <= 100):
-            return problem_response(400, "'limit' must be a number from 1 to 100.")
-        found = self._archive.newest(int(limit) + 1, admitted(request))
-        records = [entry.record for entry in found[: int(limit)]]
-        return json_response({"object": "list", "data": records, "has_more": len(found) > len(records)})
+            return problem_response(wrong("'limit' must be a number from 1 to 100."))
+        if delivery not in (None, "background"):
+            return problem_response(wrong("'delivery' must be 'background', or not be there."))
+        background = None if delivery is None else True
+        found = await self._archive.newest(int(limit) + 1, admitted(request), query.get("before") or None, background)
+        if isinstance(found, Failure):
+            return problem_response(found)
+        return json_response({"object": "list", "data": found[: int(limit)], "has_more": len(found) > int(limit)})
 
     async def _record(self, request: HttpRequest) -> Response:
-        entry = self._find(request, admitted(request))
-        return entry if isinstance(entry, Response) else json_response(entry.record)
+        entry = await self._find(request, admitted(request))
+        return problem_response(entry) if isinstance(entry, Failure) else json_response(entry.record)
 
     async def _cancel(self, request: HttpRequest) -> Response:
         """The record, once it has ended: whatever came first."""
-        entry = self._find(request, admitted(request))
-        if isinstance(entry, Response):
-            return entry
-        if (generation := entry.generation) is not None:  # one that only waited has ended, and is let go, as soon as it is stopped
-            generation.stop(STOPPED)
-            await generation.finished()
+        entry = await self._find(request, admitted(request))
+        if isinstance(entry, Failure):
+            return problem_response(entry)
+        if isinstance(entry, Live):
+            entry.generation.stop(STOPPED)
+            await entry.generation.finished()
         return json_response(entry.record)
 
     async def _reply(self, request: HttpRequest) -> Response:
-        generation = self._find_kept(request)
-        if isinstance(generation, Response):
-            return generation
-        if not generation.ended:
-            return problem_response(409, f"It still runs: follow {ROOT}/{generation.id}/stream, or ask again when it has ended.")
-        headers = {name.decode(): value.decode() for name, value in head(generation)}
-        if generation.failure is not None:
-            return error_response(generation.dialect, generation.failure, headers, generation.id)
-        reader = generation.join(0)
+        entry = await self._find_kept(request)
+        dialect = read_dialect(request, "dialect", entry)
+        if isinstance(entry, Failure) or isinstance(dialect, Failure):
+            return problem_response(first_failure(entry, dialect))
+        if not entry.ended:
+            return problem_response(Failure("conflict", f"It still runs: follow {ROOT}/{entry.id}/stream, or ask again when it has ended."))
+        reading = reading_in(entry, dialect, whole=True)
+        headers = {name.decode(): value.decode() for name, value in entry.headers}
+        if (failure := entry.outline.failure) is not None:
+            return error_response(DIALECTS[dialect], failure, headers, entry.id)
+        reader = entry.join(reading)
         try:
-            body = await asyncio.to_thread(read_whole, generation, reader)
+            body = await read_whole(reader)
+        except StoreError as error:
+            return problem_response(unreadable(error))
         finally:
-            generation.leave(reader)
+            entry.leave(reader)
         return Response(body, 200, headers, "application/json")
 
     async def _stream(self, request: HttpRequest) -> Response:
-        """What is behind the cursor, and then what comes, in the generation's own dialect."""
-        generation, after = self._find_kept(request), read_cursor(request)
-        if isinstance(generation, Response):
-            return generation
-        if isinstance(after, Failure):
-            return problem_response(400, after.message)
-        if not generation.request.stream:
-            return problem_response(
-                409, f"It was asked for whole, so there are no frames to follow: {ROOT}/{generation.id}/reply has all of it."
-            )
-        place = 0 if after is None else after - generation.dialect.FIRST_NUMBER + 1
-        numbered = LAST_EVENT_ID in request.headers or wants_numbers(request.headers)
-        return Following(generation, place, numbered)
+        """What is behind the cursor, and then what comes: in the dialect in which it was asked for, or in another."""
+        entry, after = await self._find_kept(request), read_cursor(request)
+        dialect = read_dialect(request, "dialect", entry)
+        of = read_dialect(request, "of", entry) if "of" in request.query_params else dialect
+        if isinstance(entry, Failure):
+            return problem_response(entry)
+        if isinstance(after, Failure) or isinstance(dialect, Failure) or isinstance(of, Failure):
+            return problem_response(first_failure(after, dialect, of))
+        reading, numbered = reading_in(entry, dialect, whole=False), LAST_EVENT_ID in request.headers or wants_numbers(request.headers)
+        place = 0 if after is None else after - DIALECTS[of].FIRST_NUMBER + 1
+        if of == dialect or not place:
+            return Following(entry, reading, place, numbered)
+        return Following(entry, reading, 0, numbered, Crossing(reading, reading_in(entry, of, whole=False), place))
 
-    def _find_kept(self, request: HttpRequest) -> Generation | Response:
+    async def _find_kept(self, request: HttpRequest) -> Live | Past | Failure:
         """The generation that a path names, if what it says is kept."""
-        entry = self._find(request, key_of(request.scope).id)
-        if isinstance(entry, Response):
-            return entry
-        if entry.generation is None:
-            return problem_response(410, NOT_KEPT)
-        kept = entry.generation.on_disconnect != "cancel"
-        return entry.generation if kept else problem_response(409, UNKEPT)
+        entry = await self._find(request, key_of(request.scope).id)
+        if isinstance(entry, Bare):
+            return Failure("gone", NOT_KEPT, code="gone")
+        return Failure("conflict", UNKEPT, code="not_kept") if isinstance(entry, Live) and not entry.kept else entry
 
-    def _find(self, request: HttpRequest, owner: str | None) -> Entry | Response:
-        id = request.path_params["id"]
-        found = self._archive.find(id, owner)
-        if found is None:
-            return problem_response(404, f"There is no generation '{id}' here.")
-        return problem_response(410, found) if isinstance(found, str) else found
+    async def _find(self, request: HttpRequest, owner: str | None) -> Live | Past | Bare | Failure:
+        return await self._archive.find(request.path_params["id"], owner)
 
 
-class Following(Response):
-    """An answer that lasts as long as there is something to come."""
+def reading_in(entry: Live | Past, dialect: str, whole: bool) -> Reading:
+    """Its client's own way of reading, but for the dialect and the form. Of another dialect it has not said what it need not be told."""
+    own = entry.outline.reading
+    if dialect == own.dialect:
+        return replace(own, whole=whole, include_usage=own.include_usage or own.whole)
+    prefix = DIALECTS[dialect].REPLY_ID
+    return replace(own, dialect=dialect, whole=whole, include_usage=True, name=prefix + entry.id if prefix else "")
 
-    def __init__(self, generation: Generation, place: int, numbered: bool) -> None:
-        self._generation = generation
-        self._place = place
-        self._numbered = numbered
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        generation = self._generation
-        reader = generation.join(self._place)
-        async with attending(generation, reader, receive):
-            await send_stream(generation, reader, send, self._numbered)
+def read_dialect(request: HttpRequest, name: str, entry: Live | Past | Failure) -> str | Failure:
+    """The dialect that a parameter names, else the one in which the generation was asked for."""
+    own = entry.outline.reading.dialect if not isinstance(entry, Failure) else ""
+    dialect = request.query_params.get(name, own)
+    return dialect if dialect in DIALECTS or not own else wrong(f"'{name}' must be one of {', '.join(DIALECTS)}.")
 
 
 def admitted(request: HttpRequest) -> str | None:
@@ -140,17 +148,30 @@ def admitted(request: HttpRequest) -> str | None:
 
 def read_cursor(request: HttpRequest) -> int | Failure | None:
     """`Last-Event-ID` is the newer one: who reconnects by itself sends the query again that it began with."""
-    text = request.headers.get(LAST_EVENT_ID) or request.query_params.get("after")
+    return read_number(request.headers.get(LAST_EVENT_ID) or request.query_params.get("after"))
+
+
+def read_number(text: str | None) -> int | Failure | None:
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < MOST_DIGITS):
-        return Failure("bad_request", f"'{text[:MOST_DIGITS]}' is no cursor: 'after' and 'Last-Event-ID' are numbers of frames.")
+        return wrong(f"'{text[:MOST_DIGITS]}' is no cursor, which is a number of frames.")
     return int(text)
+
+
+def wrong(why: str) -> Failure:
+    return Failure("bad_request", why, code="invalid_value")
+
+
+def first_failure(*values: object) -> Failure:
+    return next(value for value in values if isinstance(value, Failure))
 
 
 def json_response(value: object) -> Response:
     return Response(json.encode(value), media_type="application/json")
 
 
-def problem_response(status: int, detail: str) -> Response:
-    return Response(problem(status, HTTPStatus(status).phrase, detail), status, media_type="application/problem+json")
+def problem_response(failure: Failure) -> Response:
+    status = failure.http_status
+    headers = {name.decode(): value.decode() for name, value in error_headers(failure)}
+    return Response(problem(status, HTTPStatus(status).phrase, failure.message), status, headers, "application/problem+json")

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
-from typing import cast, get_args
 
-from telex.config import LOOPBACK, OnDisconnect, Server
+from telex.config import LOOPBACK, Server
 from telex.core.errors import Failure
 from telex.core.messages import Request
 from telex.gateway.asgi import Receive, Scope, header, values
 
 BODY_SECONDS = 60.0
 """Seconds in which the body of a request must be here."""
-
-ON_DISCONNECT = "Telex-On-Disconnect"
-"""The header of a request that says it instead of the model's configuration."""
 
 SAFE = frozenset({"GET", "HEAD"})
 """Methods that change nothing."""
@@ -67,15 +62,6 @@ def headers_of(scope: Scope) -> dict[str, str]:
         name, text = key.decode("latin-1"), value.decode("latin-1")
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     return headers
-
-
-def read_policy(headers: Mapping[str, str]) -> OnDisconnect | Failure | None:
-    """What shall become of a generation whose client leaves; None if the client does not say."""
-    value = headers.get(ON_DISCONNECT.lower())
-    if value is None or value in get_args(OnDisconnect):
-        return cast("OnDisconnect | None", value)
-    known = ", ".join(get_args(OnDisconnect))
-    return Failure("bad_request", f"Invalid '{ON_DISCONNECT}': expected one of {known}.", ON_DISCONNECT, code="invalid_value")
 
 
 def check_overrides(request: Request) -> Failure | None:

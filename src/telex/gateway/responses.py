@@ -1,13 +1,14 @@
-"""Responses that are held in memory, so that a next one can go on from them and they can be asked for again.
+"""Responses that are kept, so that a next one can go on from them and they can be asked for again: what OpenAI calls stored.
 
-What OpenAI's Responses call stored: until the process ends, or many newer ones have come. Each is its owner's, the id of whose key it
-carries. Who has a key may go on only from what is known here as theirs, since to the provider all of them are one; where access is open
-(the owner is empty), what is not known here may be the provider's.
+Each is its owner's, the id of whose key it carries. Who has a key may go on only from what is known here as theirs, since to the provider
+all of them are one; where access is open (the owner is empty), what is not known here may be the provider's.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
@@ -16,12 +17,9 @@ from msgspec import Raw, Struct
 from telex.core import json
 from telex.core.errors import Failure
 from telex.core.messages import Fields
-
-MOST = 1000
-"""How many are held,"""
-MOST_BYTES = 64 << 20
-"""and bytes that they may have in all."""
-
+from telex.generation.generation import Generation
+from telex.stores.ports import Responses, SavedResponse
+from telex.telemetry.logs import log
 
 NOTHING = Raw(b"null")
 REFERENCE = "item_reference"
@@ -33,20 +31,21 @@ class Asked(Struct):
 
     input: Raw = NOTHING
     store: bool | None = None
+    background: bool | None = None
     previous_response_id: str | None = None
     conversation: Any = None
 
 
-class Held(Struct, frozen=True):
+class Held:
     """One response: as it was answered, and the items that it was asked with, those of the responses before it first.
 
-    `native`: its provider speaks Responses itself, so it knows it by its id.
+    `native`: its provider speaks Responses itself, and knows it by its id.
     """
 
-    response: Fields
-    input: list[Fields]
-    native: bool
-    size: int
+    def __init__(self, saved: SavedResponse) -> None:
+        self.response: Fields = json.decode(saved.body)
+        self.input: list[Fields] = json.decode(saved.input)
+        self.native = saved.native
 
     @property
     def items(self) -> list[Fields]:
@@ -54,77 +53,113 @@ class Held(Struct, frozen=True):
         return [*self.input, *self.response["output"]]
 
 
+class Turn(Struct, frozen=True):
+    """What was asked for, and what it goes on from. `body`: as a provider may be sent it."""
+
+    asked: Asked
+    body: bytes
+    before: Held | None = None
+
+
 _asked = msgspec.json.Decoder(Asked)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 
 
-class Responses:
-    """All that are held, the oldest first."""
+class Conversations:
+    """All of them. `seconds`: how long one is kept. `now`: seconds since 1970. Calls raise `StoreError`."""
 
-    def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
-        self._held: OrderedDict[tuple[str, str], Held] = OrderedDict()  # by owner and id: providers may give an id twice
-        self._of_item: dict[tuple[str, str], Held] = {}  # which response has the item of that id in its output
-        self._most, self._most_bytes = most, most_bytes
-        self._size = 0
+    def __init__(self, store: Responses, seconds: float, now: Callable[[], float]) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._now = now
+        self._turns: dict[str, Turn] = {}  # by the generations that answer them
+        self._fresh: dict[tuple[str, str], SavedResponse] = {}  # those that the store has not yet
 
-    def find(self, owner: str, id: str) -> Held | None:
-        return self._held.get((owner, id))
+    async def find(self, owner: str, id: str) -> Held | None:
+        saved = self._fresh.get((owner, id)) or await asyncio.wrap_future(self._store.find(owner, id))
+        return Held(saved) if saved is not None and saved.expires > self._now() else None
 
-    def drop(self, owner: str, id: str) -> None:
-        held = self._held.pop((owner, id), None)
-        self._size -= held.size if held else 0
-        for item in held.response["output"] if held else ():
-            self._of_item.pop((owner, str(item.get("id"))), None)
+    async def drop(self, owner: str, id: str) -> bool:
+        fresh = self._fresh.pop((owner, id), None)
+        return await asyncio.wrap_future(self._store.delete(owner, id)) or fresh is not None
 
-    def hold(self, owner: str, body: bytes, response: Fields, native: bool) -> None:
-        """Keep what answered a request, unless it asked not to. `body`: of that request, as it came."""
-        asked = _asked.decode(body)
-        id = response.get("id")
-        if asked.store is False or not isinstance(id, str) or not isinstance(response.get("output"), list):
-            return
-        before = self.find(owner, asked.previous_response_id or "")
-        items = [*(before.items if before else ()), *input_items(asked.input)]
-        self.drop(owner, id)
-        size = len(body) + len(json.encode(response)) + len(json.encode(items))
-        self._held[owner, id] = held = Held(response, items, native, size)
-        self._size += held.size
-        self._of_item.update(((owner, item["id"]), held) for item in response["output"] if isinstance(item.get("id"), str))
-        while self._held and (len(self._held) > self._most or self._size > self._most_bytes):
-            self.drop(*next(iter(self._held)))
-
-    def spell_out(self, owner: str, body: bytes) -> bytes | Failure:
+    async def read(self, owner: str, body: bytes) -> Turn | Failure:
         """The body of a request with the conversation that it goes on from written out, if that is known only here; as it was if its
         provider knows it. A failure if it is not the owner's."""
         try:
             asked = _asked.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return body  # what is wrong with it is its dialect's to say
+            return Turn(Asked(), body)  # what is wrong with it is its dialect's to say
+        if asked.background and asked.store is False:
+            unkept = "'background' needs 'store': nothing else could be asked for later."
+            return Failure("bad_request", unkept, "background", code="invalid_value")
+        before = await self._before(owner, asked)
+        items = before if isinstance(before, Failure) else await self._resolve(owner, asked.input)
+        if isinstance(before, Failure) or isinstance(items, Failure):
+            return before if isinstance(before, Failure) else items  # type: ignore[return-value]
+        known = before is None or before.native
+        if known and items is None and not asked.background:
+            return Turn(asked, body, before)
+        fields: dict[str, Any] = dict(_fields.decode(body))
+        fields.pop("background", None)  # Telex does that itself, whoever answers
+        if not known or items is not None:
+            new = input_items(asked.input) if items is None else items
+            if before is not None and not known:
+                del fields["previous_response_id"]
+                new = [*map(without_id, before.items), *new]
+            fields["input"] = new
+        return Turn(asked, json.encode(fields), before)
+
+    def begin(self, generation: Generation, turn: Turn) -> None:
+        """What it says will be kept, unless its client asked not to."""
+        if turn.asked.store is not False:
+            generation.keep = True
+            self._turns[generation.id] = turn
+
+    def end(self, generation: Generation) -> None:
+        """It has ended."""
+        turn, reply = self._turns.pop(generation.id, None), generation.reply
+        if turn is None or reply is None or reply.failure is not None:
+            return
+        response: Fields = json.decode(generation.dialect.encode_reply(reply))
+        if not isinstance(id := response.get("id"), str) or not isinstance(response.get("output"), list):
+            return
+        if generation.background:
+            response["background"] = True
+        native = reply.dialect == generation.dialect.NAME and not generation.background
+        self._save(generation, id, response, [*(turn.before.items if turn.before else ()), *input_items(turn.asked.input)], native)
+
+    def _save(self, generation: Generation, id: str, response: Fields, input: list[Fields], native: bool) -> None:
+        items = tuple(item["id"] for item in response["output"] if isinstance(item.get("id"), str))
+        now, place = self._now(), (generation.owner, id)
+        body, before = json.encode(response), json.encode(input)
+        saved = SavedResponse(generation.owner, id, generation.id, body, before, native, items, now, now + self._seconds)
+        self._fresh[place] = saved
+
+        def written(done: Future[None]) -> None:
+            if self._fresh.get(place) is saved:
+                del self._fresh[place]
+            if (error := done.exception()) is not None:
+                log.warning("store", response_not_kept=str(error))
+
+        loop = asyncio.get_running_loop()
+        self._store.save(saved).add_done_callback(lambda done: loop.call_soon_threadsafe(written, done))
+
+    async def _before(self, owner: str, asked: Asked) -> Held | Failure | None:
+        """The response that a request goes on from, if that is known here."""
         previous = asked.previous_response_id
         if previous is not None and asked.conversation is not None:
             both = "Send 'previous_response_id' or 'conversation', not both."
             return Failure("bad_request", both, "previous_response_id", code="mutually_exclusive_parameters")
         if owner and asked.conversation is not None:
             return Failure("not_found", "There is no such conversation here.", "conversation", code="conversation_not_found")
-        before = self.find(owner, previous or "")
+        before = await self.find(owner, previous) if previous else None
         if owner and previous is not None and before is None:
             nothing = f"There is no response '{previous}' here."
             return Failure("not_found", nothing, "previous_response_id", code="previous_response_not_found")
-        items = self._resolve(owner, asked.input)
-        if isinstance(items, Failure):
-            return items
-        if before is not None and before.native:
-            before = None
-        if before is None and items is None:
-            return body
-        fields: dict[str, Any] = dict(_fields.decode(body))
-        new = input_items(asked.input) if items is None else items
-        if before is not None:
-            del fields["previous_response_id"]
-            new = [*map(without_id, before.items), *new]
-        fields["input"] = new
-        return json.encode(fields)
+        return before
 
-    def _resolve(self, owner: str, input: Raw) -> list[Fields] | Failure | None:
+    async def _resolve(self, owner: str, input: Raw) -> list[Fields] | Failure | None:
         """The items of an input with those in place that it only refers to; None if it refers to none that is known only here."""
         if not owner and REFERENCE.encode() not in bytes(input):
             return None
@@ -132,13 +167,19 @@ class Responses:
         for place, item in enumerate(items):
             if not is_reference(item):
                 continue
-            held = self._of_item.get((owner, id := str(item.get("id"))))
+            held = await self._find_item(owner, id := str(item.get("id")))
             if owner and held is None:
                 return Failure("not_found", f"There is no item '{id}' here.", f"input[{place}].id", code="item_not_found")
             if held is not None and not held.native:
                 items[place] = without_id(next(known for known in held.response["output"] if known.get("id") == id))
                 changed = True
         return items if changed else None
+
+    async def _find_item(self, owner: str, item: str) -> Held | None:
+        """The response that has the item of that id in its output."""
+        fresh = (saved for (whose, _), saved in self._fresh.items() if whose == owner and item in saved.items)
+        saved = next(fresh, None) or await asyncio.wrap_future(self._store.find_item(owner, item))
+        return Held(saved) if saved is not None else None
 
 
 def input_items(input: Raw) -> list[Fields]:

@@ -16,12 +16,11 @@ from msgspec.structs import replace
 from telex.config import Config, ConfigError
 from telex.core.errors import Failure, TelexError
 from telex.gateway.app import Gateway
-from telex.gateway.asgi import CLOSED, SHUTTING_DOWN
+from telex.gateway.asgi import SHUTTING_DOWN
 from telex.gateway.guard import Guard
 from telex.gateway.saving import Saving
 from telex.generation.engine import Engine
 from telex.generation.generation import Generation
-from telex.stores.memory import MemoryStore
 from telex.stores.opening import open_store
 from telex.telemetry.logs import log
 
@@ -102,7 +101,8 @@ class Process:
         """Raises `ConfigError` if a provider's key is not where the configuration says, `StoreError` if the store can't be used."""
         self.config = config
         self.engine = Engine(config, self._end)
-        self.store = open_store(config.store) if config.wants_keys else MemoryStore()
+        self.store = open_store(config.store)
+        self.store.claim()
         self.gateway = Gateway(config, self.engine, self.store)
         self._listener = listener
         settings = uvicorn.Config(
@@ -132,6 +132,7 @@ class Process:
         saving = Saving(self.engine.traffic, self.store.counters, asyncio.get_running_loop().time)
         await saving.load()
         await self.engine.start()
+        await self.gateway.start()
         now_and_then = asyncio.create_task(saving.go_on())
         try:
             await self._server.serve(sockets=[self._listener])
@@ -140,6 +141,7 @@ class Process:
         finally:
             now_and_then.cancel()
             await self.engine.stop()
+            await self.gateway.close()
             await saving.save()
             self.store.close()
 
@@ -173,9 +175,8 @@ class Process:
         The port stays open meanwhile: whoever spreads requests over several processes learns from `/readyz`, not from a connection that
         is refused, that this one takes none, and who did not hear of it yet is told to come back.
         """
-        self.gateway.ready, self.gateway.draining = False, True
+        self.gateway.drain()
         self.stopping.set()
-        self.gateway.admission.clear(CLOSED)
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
         else:

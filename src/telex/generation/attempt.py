@@ -73,6 +73,11 @@ class Attempt:
         self._connection: Channel | None = None
         self._timer: Timer | None = None
 
+    @property
+    def streams(self) -> bool:
+        """Whether what comes is a stream; asked for one, a provider may answer with the whole all the same."""
+        return self._stream
+
     def commit(self) -> None:
         """From now on frames go to the log, those held back first."""
         held, self._held = self._held, None

@@ -13,7 +13,8 @@ from telex.core.messages import Request
 from telex.generation.catalog import Allowed, Catalog, Route
 from telex.generation.counting import count_tokens
 from telex.generation.generation import Generation, OnEnd
-from telex.generation.log import KeptLog, Log, Room
+from telex.generation.kept import KeptLog, Room
+from telex.generation.log import Log
 from telex.generation.traffic import Traffic
 from telex.local.model import LocalModel
 from telex.tokens.count import Count
@@ -65,21 +66,23 @@ class Engine:
         limits: Mapping[str, float] = NO_LIMITS,
         on_disconnect: OnDisconnect | None = None,
         allowed: Allowed = None,
+        keep: bool = False,
     ) -> Generation | Failure:
         """A generation that is ready to `start`, or why there can be none. `id`: from `new_id`. `limits`: time limits, in seconds by their
-        names, which hold where they are shorter than the model's own. `on_disconnect`: instead of the model's."""
+        names, which hold where they are shorter than the model's own. `on_disconnect`: instead of the model's. `keep`: what it says, even
+        if leaving cancels it."""
         catalog = self.catalog  # of one configuration, also if another is put in its place meanwhile
         route = await catalog.find(request.model, allowed)
         if isinstance(route, Failure):
             return route
-        return self._run(id, request, route.within(limits), on_disconnect or route.on_disconnect, catalog)
+        return self._run(id, request, route.within(limits), on_disconnect or route.on_disconnect, keep, catalog)
 
     def run(self, id: str, request: Request, route: Route, on_disconnect: OnDisconnect = "cancel") -> Generation:
         """A generation over the targets of `route`, ready to `start`. Unless leaving cancels it, what it says is kept."""
-        return self._run(id, request, route, on_disconnect, self.catalog)
+        return self._run(id, request, route, on_disconnect, False, self.catalog)
 
-    def _run(self, id: str, request: Request, route: Route, on_disconnect: OnDisconnect, catalog: Catalog) -> Generation:
-        log = Log() if on_disconnect == "cancel" else KeptLog(self.room)
+    def _run(self, id: str, request: Request, route: Route, on_disconnect: OnDisconnect, keep: bool, catalog: Catalog) -> Generation:
+        log = KeptLog(self.room) if keep or on_disconnect != "cancel" else Log()
         return Generation(id, request, route, catalog.backends, self.traffic, self.pool, log, on_disconnect, self._on_end)
 
     async def count(self, request: Request, allowed: Allowed = None) -> Count | Failure:

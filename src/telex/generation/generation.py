@@ -13,7 +13,9 @@ from telex.dialects.translate import Outgoing
 from telex.generation.attempt import Attempt
 from telex.generation.backend import Backend
 from telex.generation.catalog import Route
-from telex.generation.log import KeptLog, Log, Reader
+from telex.generation.kept import KeptLog
+from telex.generation.log import Log, Reader
+from telex.generation.reading import Reads
 from telex.generation.run import CANCELLED, Run, Try
 from telex.generation.traffic import Traffic
 from telex.routing import policy
@@ -55,7 +57,10 @@ class Generation(Run):
         """Begin, unless it was stopped before."""
         if self.ended:
             return
+        if self.background:
+            self._began = self._loop.time()  # its time limits did not run while it waited
         self._task = self._loop.create_task(self._run())
+        self.log.wake()  # there may be readers since before
         self._task.add_done_callback(lambda task: self._end(self._stopped))  # for one that was stopped before it ran
 
     @property
@@ -74,15 +79,13 @@ class Generation(Run):
                 self._chosen.attempt.abort()  # at once: what comes before the task knows must not be a second end
             self._task.cancel()
 
-    def join(self, after: int | None = None) -> Reader:
-        """One who reads from now on: the first; or, of a log that is kept, one who has so many frames already."""
+    def join(self, reading: Reads | None = None, after: int = 0) -> Reader:
+        """One who reads from now on. A log that is kept has any number, each with a `reading` of its own, and so many frames of it already;
+        another has one."""
         if self._leaving is not None:
             self._leaving.cancel()
             self._leaving = None
-        if after is None:
-            return self.log.reader()
-        assert isinstance(self.log, KeptLog)
-        return self.log.reader(after)
+        return self.log.join(reading or self.reading, after) if isinstance(self.log, KeptLog) else self.log.reader()
 
     def leave(self, reader: Reader) -> None:
         """`reader` has gone."""

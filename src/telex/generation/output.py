@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from telex.core.errors import Failure
@@ -35,6 +36,34 @@ class Output(Protocol):
     def fail(self, failure: Failure) -> Entries: ...
 
 
+class Naming(Struct, frozen=True):
+    """What a reply is called: `id` and `created` (seconds since 1970) where its provider says nothing, `name` whatever it says."""
+
+    id: str
+    created: int
+    name: str = ""
+
+
+class SourceOutput:
+    """What the provider sent, as it sent it, for a log that is read later, each time anew. `follows`: somebody may read as it comes."""
+
+    def __init__(self, follows: bool) -> None:
+        self.follows = follows
+        self.kept = 0
+
+    def frame(self, raw: bytes, events: list[Event]) -> list[bytes]:
+        return [raw] if raw else []
+
+    def glance(self, raw: bytes, event: PartDelta) -> list[bytes]:
+        return [raw]
+
+    def body(self, raw: bytes, events: list[Event]) -> list[bytes]:
+        return [raw]
+
+    def fail(self, failure: Failure) -> list[bytes]:
+        return []
+
+
 class StreamOutput:
     """Frames for a reader who follows.
 
@@ -44,11 +73,11 @@ class StreamOutput:
 
     follows = True
 
-    def __init__(self, dialect: Dialect, verbatim: bool, include_usage: bool, id: str, created: int) -> None:
+    def __init__(self, dialect: Dialect, verbatim: bool, include_usage: bool, naming: Naming) -> None:
         self._verbatim = verbatim
         self.kept = 0
         self._dialect = dialect
-        self._encoder = dialect.Encoder(include_usage, id, created)
+        self._encoder = dialect.Encoder(include_usage, naming.name or naming.id, naming.created)
         self._include_usage = include_usage
 
     def frame(self, raw: bytes, events: list[Event]) -> list[bytes]:
@@ -82,17 +111,14 @@ class StreamOutput:
 
 
 class WholeOutput:
-    """One body for a reader who waits, folded from whatever came. A reply that did not complete has none.
-
-    `id` and `created` stand in where the upstream gave none.
-    """
+    """One body for a reader who waits, folded from whatever came. A reply that did not complete has none."""
 
     follows = False
 
-    def __init__(self, dialect: Dialect, verbatim: bool, id: str, created: int) -> None:
+    def __init__(self, dialect: Dialect, verbatim: bool, naming: Naming) -> None:
         self._dialect = dialect
         self._verbatim = verbatim
-        self._id, self._created = id, created
+        self._naming = naming
         self.kept = 0
         self._folder = Folder()
 
@@ -102,7 +128,7 @@ class WholeOutput:
             self._folder.feed(event)
         if not (events and isinstance(events[-1], Done)):
             return []
-        return [self._dialect.encode_reply(named(self._folder.reply(), self._id, self._created))]
+        return [self._dialect.encode_reply(call(self._folder.reply(), self._naming))]
 
     def glance(self, raw: bytes, event: PartDelta) -> list[bytes]:
         return self.frame(raw, [event])
@@ -114,7 +140,7 @@ class WholeOutput:
         return []
 
 
-class KeptOutput:
+class FoldingOutput:
     """What another output makes, and the reply that it adds up to, for whoever asks for it later."""
 
     def __init__(self, output: Output) -> None:
@@ -147,9 +173,9 @@ class KeptOutput:
         return self._folder.reply()
 
 
-def named(reply: Reply, id: str, created: int) -> Reply:
-    """A reply with what stands in where its provider gave no id or time."""
-    return replace(reply, id=reply.id or id, created=reply.created or created)
+def call(reply: Reply, naming: Naming) -> Reply:
+    """A reply under the name that it has here."""
+    return replace(reply, id=naming.name or reply.id or naming.id, created=reply.created or naming.created)
 
 
 class EventOutput:

@@ -15,14 +15,15 @@ from telex.config import Target, Timeouts
 from telex.core.errors import Ending, Failure
 from telex.core.messages import Reply, Request
 from telex.dialects import DIALECTS, Dialect
-from telex.dialects.quirks import NO_QUIRKS
 from telex.dialects.translate import Manner, Outgoing, address
 from telex.generation.attempt import Attempt, too_slow
 from telex.generation.backend import Backend
 from telex.generation.catalog import Route
 from telex.generation.claims import Claims
+from telex.generation.kept import KeptLog
 from telex.generation.log import Log
-from telex.generation.output import EventOutput, KeptOutput, Output, StreamOutput, WholeOutput, named
+from telex.generation.output import FoldingOutput, Naming, Output, SourceOutput, call
+from telex.generation.reading import Reading, Source, is_verbatim, make_output
 from telex.generation.traffic import Traffic
 from telex.generation.whole import asks_stream
 from telex.limits.table import Holder, Lease, Quota
@@ -67,9 +68,9 @@ class Run:
     """`log` has what its readers get; `failure` says, once `ended`, why it was not complete.
 
     `committed`: the first content is there, so a reader's headers may say 200. `dropped`: fields of the request that the target which
-    answers is not told. `headers`: of the answer that was committed. `quirks`: of its frames. `keep`: its `reply` will be asked for.
-    `created`: in seconds since 1970. `owner`: the id of the key whose it is; empty where access is open. `queued`: seconds that it waited
-    for its turn before it began.
+    answers is not told. `headers`: of the answer that was committed. `keep`: its `reply` will be asked for. `background`: nobody need wait
+    for it. `created`, `born`: in seconds since 1970, the latter with their fractions. `owner`: the id of the key whose it is; empty where
+    access is open. `queued`: seconds that it waited for its turn before it began.
     """
 
     def __init__(
@@ -91,7 +92,6 @@ class Run:
         self.tried: list[Tried] = []
         self.dropped: tuple[str, ...] = ()
         self.headers: dict[str, str] = {}
-        self.quirks = NO_QUIRKS
         self.bug: Exception | None = None
         self.route = route
         self._backends = backends
@@ -99,8 +99,9 @@ class Run:
         self._on_end = on_end
         self._clock = loop
         self._began = loop.time()
-        self.created = int(time.time())
-        self.keep = False
+        self.born = time.time()
+        self.created = int(self.born)
+        self.keep = self.background = False
         self.owner = ""
         self.queued = 0.0
         self._claims = Claims(request, Holder("model", route.model, route.limits), traffic)
@@ -111,6 +112,8 @@ class Run:
 
     @property
     def delivery(self) -> Delivery:
+        if self.background:
+            return "background"
         return "stream" if self.request.stream else "complete"
 
     @property
@@ -121,6 +124,15 @@ class Run:
     def dialect(self) -> Dialect:
         """The client's; one that reads events has none."""
         return DIALECTS[self.request.dialect]
+
+    @property
+    def reading(self) -> Reading:
+        """What its client wants to read. Under the name that it has here its client may ask for the reply of one that nobody waits for,
+        before there is any."""
+        request, background = self.request, self.background
+        prefix = self.dialect.REPLY_ID if request.dialect else ""
+        name = prefix + self.id if prefix else ""
+        return Reading(request.dialect, not request.stream, request.include_usage, self.id, self.created, name, background)
 
     @property
     def now(self) -> float:
@@ -193,7 +205,7 @@ class Run:
 
     def _streams(self, target: Target) -> bool:
         """Whether the provider is asked for a stream."""
-        return asks_stream(self.request, self._backends[target.provider].provider, target)
+        return asks_stream(self.request, self._backends[target.provider].provider, target, self.background)
 
     def _conclude(self, tried: Try, failure: Failure | None) -> None:
         """What became of a committed attempt. The first call counts."""
@@ -252,27 +264,22 @@ class Run:
         backend, timeouts = self._backends[target.provider], self.timeouts
         decoder, end = backend.dialect.Decoder(backend.provider.quirks), self._last_moment
         output, stream = self._make_output(backend), self._streams(target)
-        if self.keep:
-            output = KeptOutput(output)
         meter = Meter(self.request, self._began)
         return Attempt(self._clock, backend.dialect, decoder, output, self.log, meter, timeouts, end, stream)
 
     def _make_output(self, backend: Backend) -> Output:
-        request = self.request
-        if not request.dialect:
-            return EventOutput(fold=not request.stream)
-        verbatim = self._is_verbatim(backend)
-        if request.stream:
-            return StreamOutput(self.dialect, verbatim, request.include_usage, self.id, self.created)
-        return WholeOutput(self.dialect, verbatim, self.id, self.created)
-
-    def _is_verbatim(self, backend: Backend) -> bool:
-        return backend.provider.dialect == self.request.dialect and not backend.provider.quirks.repair
+        kept = isinstance(self.log, KeptLog)
+        output = SourceOutput(self.request.stream) if kept else make_output(self.reading, source_of(backend))
+        return FoldingOutput(output) if self.keep else output
 
     @property
     def reply(self) -> Reply | None:
         """What was said, if it is kept."""
-        return named(self._output.reply(), self.id, self.created) if isinstance(self._output, KeptOutput) else None
+        if not isinstance(self._output, FoldingOutput) or self._chosen is None:
+            return None
+        reading = self.reading
+        theirs = is_verbatim(reading, source_of(self._backends[self._chosen.target.provider])) and not reading.renamed
+        return call(self._output.reply(), Naming(self.id, self.created, "" if theirs else reading.name))
 
     def _commit(self, tried: Try) -> Attempt:
         """What the other attempts said counts for nothing."""
@@ -280,9 +287,8 @@ class Run:
         assert attempt is not None
         self.committed, self._chosen = True, tried
         self.headers, self.meter, self._output, self.dropped = attempt.headers, attempt.meter, attempt.output, tried.dropped
-        backend = self._backends[tried.target.provider]
-        if self._is_verbatim(backend):
-            self.quirks = backend.provider.quirks
+        if isinstance(self.log, KeptLog):
+            self.log.source = replace(source_of(self._backends[tried.target.provider]), whole=not attempt.streams)
         attempt.commit()
         self.log.wake()
         return attempt
@@ -298,23 +304,21 @@ class Run:
             self._conclude(self._chosen, CANCELLED)  # unless its attempt has ended
         self._claims.end(self.meter if self._chosen is not None else None, self.now)
         self.meter.end(self.now)
-        if failure is not None and self.request.stream and self.request.dialect:
+        if failure is not None and self.request.stream and self.request.dialect and not isinstance(self.log, KeptLog):
             self.log.append(self._output.fail(failure) if self._output else self.dialect.Encoder(id=self.id).feed(failure))
-        self.log.close()
+        self.log.close(failure)
         self._on_end(self)
-
-    def let_go(self) -> None:
-        """Of a run that has ended: forget what nobody can ask for any more."""
-        self.request = self.meter.request = msgspec.structs.replace(
-            self.request, messages=(), tools=(), format=None, extra={}, headers={}, body=b""
-        )
-        self._output = self._chosen = None
 
     def _redact(self, failure: Failure) -> Failure:
         """It may be in the words of any provider that was asked."""
         for provider in {target.provider for target in self.route.targets}:
             failure = self._backends[provider].redact(failure)
         return failure
+
+
+def source_of(backend: Backend) -> Source:
+    """What it sends, as far as that is known before it comes."""
+    return Source(backend.provider.dialect, backend.provider.quirks)
 
 
 def name_of(target: Target) -> str:

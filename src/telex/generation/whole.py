@@ -17,10 +17,11 @@ HARD = frozenset({"high", "xhigh", "max"})
 """Words for how hard to reason that mean the same."""
 
 
-def asks_stream(request: Request, provider: Provider, target: Target) -> bool:
+def asks_stream(request: Request, provider: Provider, target: Target, background: bool = False) -> bool:
     """Whether the provider is asked for a stream: the reader wants one, it is configured, or (`auto`) a whole reply might never arrive.
 
-    That is what its row says that it refuses, and what is long or deep, if nothing of it can be lost.
+    That is what its row says that it refuses, and what is long or deep, if nothing of it can be lost. So is what is done in the
+    background, since somebody may come to watch.
     """
     how = target.whole or provider.whole
     if request.stream or how != "auto":
@@ -28,7 +29,7 @@ def asks_stream(request: Request, provider: Provider, target: Target) -> bool:
     tokens = output_limit(request, provider)
     if provider.whole_limit is not None and tokens > provider.whole_limit:
         return True
-    return is_plain(request) and (tokens > LONG or is_deep(request))
+    return is_plain(request) and (background or tokens > LONG or is_deep(request))
 
 
 def output_limit(request: Request, provider: Provider) -> int:

@@ -33,6 +33,7 @@ __all__ = [
     "MODELS",
     "NAME",
     "PLACE",
+    "REPLY_ID",
     "REQUEST_ID",
     "SYSTEM",
     "TERMINATOR",
@@ -91,6 +92,7 @@ DEFAULTS: Fields = {"max_tokens": 8192}
 """It refuses requests without a limit; every model that Anthropic serves can write as much."""
 
 MODELS, AUTH, REQUEST_ID = "/models?limit=1000", "x-api-key", "request-id"
+REPLY_ID = ""
 COUNT = count
 PATHS = {"/v1/messages": GENERATE, "/v1/messages/count_tokens": COUNTS}
 

@@ -32,6 +32,7 @@ __all__ = [
     "MODELS",
     "NAME",
     "PLACE",
+    "REPLY_ID",
     "REQUEST_ID",
     "SYSTEM",
     "TERMINATOR",
@@ -87,6 +88,7 @@ MARKS = None
 
 DEFAULTS: Fields = {}
 MODELS, AUTH, REQUEST_ID = "/models?pageSize=1000", "x-goog-api-key", ""
+REPLY_ID = ""
 COUNT = count
 
 KEEP_ALIVE = b"\r\n"

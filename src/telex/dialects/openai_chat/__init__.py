@@ -32,6 +32,7 @@ __all__ = [
     "MODELS",
     "NAME",
     "PLACE",
+    "REPLY_ID",
     "REQUEST_ID",
     "SYSTEM",
     "TERMINATOR",
@@ -81,6 +82,7 @@ PATHS = {"/v1/chat/completions": GENERATE, f"/v1{count.PATH}": COUNTS}
 MARKS = Marks(takes_mark, most_marks, long=False, some_models=True)
 DEFAULTS: Fields = {}
 MODELS, AUTH, REQUEST_ID = "/models", "bearer", "x-request-id"
+REPLY_ID = ""
 COUNT = count
 
 KEEP_ALIVE = b": keep-alive\n\n"

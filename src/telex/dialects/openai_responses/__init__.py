@@ -9,7 +9,7 @@ from telex.dialects.openai_chat.caching import most_marks
 from telex.dialects.openai_responses import count
 from telex.dialects.openai_responses.body import encode_request
 from telex.dialects.openai_responses.decoder import Decoder
-from telex.dialects.openai_responses.encoder import Encoder, encode_reply
+from telex.dialects.openai_responses.encoder import RESPONSE_ID, Encoder, encode_reply
 from telex.dialects.openai_responses.errors import decode_error, encode_error, status_of
 from telex.dialects.openai_responses.history import takes_mark
 from telex.dialects.openai_responses.parts import NAME
@@ -30,6 +30,7 @@ __all__ = [
     "MODELS",
     "NAME",
     "PLACE",
+    "REPLY_ID",
     "REQUEST_ID",
     "SYSTEM",
     "TERMINATOR",
@@ -75,6 +76,7 @@ PATHS = {"/v1/responses": GENERATE, "/v1/responses/input_tokens": COUNTS}
 MARKS = Marks(takes_mark, most_marks, some_models=True)
 DEFAULTS: Fields = {}
 MODELS, AUTH, REQUEST_ID = "/models", "bearer", "x-request-id"
+REPLY_ID = RESPONSE_ID
 COUNT = count
 
 KEEP_ALIVE = b": keep-alive\n\n"

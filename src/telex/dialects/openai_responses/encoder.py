@@ -27,7 +27,8 @@ UNSTARTED = {"text": -1, "refusal": -2}
 
 
 class Encoder:
-    """Events to frames, each as bytes. `id` and `created` stand in where the upstream gave none. A reply has one choice here.
+    """Events to frames, each as bytes. `id` stands in where the upstream gave none that is a response's, `created` where it gave none. A
+    reply has one choice here.
 
     `response`: the whole of it, once it has ended.
     """
@@ -84,8 +85,8 @@ class Encoder:
 
     def _start(self, event: Start) -> Events:
         self._dialect = event.dialect
-        id = event.id if event.dialect == NAME and event.id else response_id(event.id)
-        self._head.update(id=id or self._head["id"], created_at=event.created or self._head["created_at"], model=event.model)
+        id = event.id if event.dialect == NAME and event.id else self._head["id"] or response_id(event.id)
+        self._head.update(id=id, created_at=event.created or self._head["created_at"], model=event.model)
         begun = {"response": response_object(self._head, "in_progress", [], {})}
         return [("response.created", begun), ("response.in_progress", begun)]
 

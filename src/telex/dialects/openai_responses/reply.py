@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from telex.core.errors import Failure
 from telex.core.fold import merge
 from telex.core.messages import Fields, Finish, Usage
 from telex.dialects.openai_chat.reply import extra_fields
+from telex.dialects.openai_responses.errors import error_of_response
 from telex.dialects.openai_responses.parts import NAME
 
 DEFAULTS: Fields = {
@@ -85,3 +87,9 @@ def usage_object(usage: Usage, foreign: bool = False) -> Fields:
         body["input_tokens_details"]["cache_write_tokens"] = usage.cache_write
     merge(body, extra_fields(usage.extra, foreign))
     return body
+
+
+def status_object(head: Fields, status: str, failure: Failure | None) -> Fields:
+    """A response that runs in the background, or that ended with nothing to show; `failure`: why, unless it was cancelled."""
+    error = error_of_response(failure) if failure is not None and status == "failed" else None
+    return response_object(head, status, [], {"background": True, "store": True, "error": error})

@@ -1,0 +1,186 @@
+"""From a request to its generation: found again by its Idempotency-Key or made, given its place, and kept if somebody may come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from telex.config import Config
+from telex.core.errors import Failure
+from telex.core.keys import Key
+from telex.core.messages import Request
+from telex.dialects import Dialect
+from telex.dialects.operation import Operation
+from telex.gateway.access import key_of
+from telex.gateway.admission import Admission
+from telex.gateway.archive import Archive, unreadable
+from telex.gateway.asgi import CLOSED, Receive, Scope
+from telex.gateway.entries import Entry
+from telex.gateway.intake import check_overrides, headers_of, read_body
+from telex.gateway.keyed import Claim, Keyed, digest_of
+from telex.gateway.responses import Conversations, Turn
+from telex.gateway.wishes import Wishes, read_wishes
+from telex.generation.engine import Engine
+from telex.generation.generation import Generation
+from telex.generation.kept import KeptLog
+from telex.limits.table import Holder, Limits
+from telex.stores.ports import Saved, StoreError
+
+STORED = "openai-responses"
+"""The dialect whose replies can be asked for again."""
+
+LOST = Failure("truncated", "Telex ended while it ran, so the answer ends here.", code="process_ended")
+
+
+class Accepted(Struct, frozen=True):
+    """`later`: its client does not wait for it, or for so many seconds (`wait`). `again`: it was asked for before, with the same key.
+    `native`: that it is not waited for was said in the dialect's own way."""
+
+    entry: Entry
+    later: bool = False
+    wait: float = 0.0
+    again: bool = False
+    native: bool = False
+
+
+class Job(Struct):
+    """What it takes to run one that was accepted. `said`: the body as it came, where it may go on from what others said."""
+
+    request: Request
+    limits: dict[str, float]
+    said: bytes = b""
+
+
+class Reception:
+    """One for all requests. `config`: the one that holds now. `draining`: whether nothing may begin any more."""
+
+    def __init__(
+        self, config: Callable[[], Config], engine: Engine, archive: Archive, admission: Admission, conversations: Conversations
+    ) -> None:
+        self.draining = False
+        self._config = config
+        self._engine = engine
+        self._archive = archive
+        self._admission = admission
+        self._conversations = conversations
+        self._keyed = Keyed(archive)
+
+    async def accept(self, id: str, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Accepted | Failure:
+        """The generation that a request asks for. Raises `ClientLeft`."""
+        wishes = read_wishes(headers_of(scope))
+        if isinstance(wishes, Failure):
+            return wishes
+        body = await read_body(scope, receive, self._config().server.body_limit)
+        if isinstance(body, Failure):
+            return body
+        if not wishes.key:
+            return await self._make(id, dialect, operation, scope, body, wishes, b"", None)
+        digest = digest_of(scope["path"], scope["query_string"].decode("latin-1"), body)
+        claim = await self._keyed.claim(key_of(scope).id, wishes.key, digest)
+        if isinstance(claim, Failure):
+            return claim
+        if not isinstance(claim, Claim):
+            native = claim.outline.reading.renamed and dialect.NAME == STORED and not wishes.later
+            return Accepted(claim, wishes.later or (native and claim.outline.reading.whole), wishes.wait, True, native)
+        try:
+            return await self._make(id, dialect, operation, scope, body, wishes, digest, claim)
+        finally:
+            claim.settle(None)  # unless there is a generation
+
+    async def read(self, dialect: Dialect, operation: Operation, scope: Scope, body: bytes) -> tuple[Request, Turn | None] | Failure:
+        """The request that a body holds, and the turn of a conversation that it is."""
+        turn = await self._read_turn(key_of(scope).id, body) if dialect.NAME == STORED else None
+        if isinstance(turn, Failure):
+            return turn
+        request = dialect.decode_request(turn.body if turn else body, operation, headers_of(scope))
+        if isinstance(request, Failure):
+            return request
+        return check_overrides(request) or (request, turn)
+
+    async def _read_turn(self, owner: str, body: bytes) -> Turn | Failure:
+        try:
+            return await self._conversations.read(owner, body)
+        except StoreError as error:
+            return unreadable(error)
+
+    async def resume(self, keys: list[Key]) -> None:
+        """What another process left: what it had begun has ended, and what it had only accepted begins here. Raises `StoreError`."""
+        owners = {key.id: key for key in keys}
+        for saved in await self._archive.unfinished():
+            if saved.begun or not saved.request:
+                await self._archive.end_lost(saved, LOST)
+            else:
+                await self._restart(saved, owners.get(saved.owner, Key(saved.owner, saved.owner)))
+
+    async def _restart(self, saved: Saved, key: Key) -> None:
+        job = msgspec.msgpack.decode(saved.request, type=Job)
+        generation = await self._engine.begin(saved.id, job.request, job.limits, "finish", key.models, keep=True)
+        if isinstance(generation, Failure):
+            await self._archive.end_lost(saved, generation)
+            return
+        generation.owner, generation.background = saved.owner, True
+        turn = await self._conversations.read(saved.owner, job.said) if job.said else None
+        if isinstance(turn, Turn):
+            self._conversations.begin(generation, turn)
+        self._archive.add(generation)
+        self._archive.keeper.take_over(generation, saved)
+        if (refused := self._admission.enter(generation, holder_of(key))) is not None:
+            generation.stop(refused)
+        else:
+            self._admission.go(generation, lambda: self._archive.keeper.begin(generation))
+
+    async def _make(
+        self,
+        id: str,
+        dialect: Dialect,
+        operation: Operation,
+        scope: Scope,
+        body: bytes,
+        wishes: Wishes,
+        digest: bytes,
+        claim: Claim | None,
+    ) -> Accepted | Failure:
+        key, read = key_of(scope), await self.read(dialect, operation, scope, body)
+        if isinstance(read, Failure):
+            return read
+        request, turn = read
+        native = bool(turn and turn.asked.background)
+        background = native or wishes.later
+        policy, keep = "finish" if background else wishes.policy, bool(claim) or background
+        generation = await self._engine.begin(id, request, wishes.limits, policy, key.models, keep)
+        if isinstance(generation, Failure):
+            return generation
+        if self.draining:
+            return CLOSED
+        generation.owner, generation.background = key.id, background
+        if turn is not None:
+            self._conversations.begin(generation, turn)
+        if claim is not None:
+            claim.settle(generation)
+        job = Job(request, wishes.limits, body if turn is not None else b"")
+        await self._place(generation, holder_of(key), wishes.key, digest, job)
+        later = wishes.later or (native and not request.stream)
+        return Accepted(self._archive.live(generation), later, wishes.wait, False, native and not wishes.later)
+
+    async def _place(self, generation: Generation, owner: Holder, key: str, digest: bytes, job: Job) -> None:
+        """Let it run, now or when its turn comes; or it has ended with why it may not."""
+        self._archive.add(generation)
+        keeper = self._archive.keeper
+        refused = self._admission.enter(generation, owner)
+        if refused is None and generation.background:
+            refused = await keeper.accept(generation, key, digest, msgspec.msgpack.encode(job))
+        if refused is not None:
+            generation.stop(refused)
+        elif generation.background:
+            self._admission.go(generation, lambda: keeper.begin(generation))
+        else:
+            if isinstance(generation.log, KeptLog):
+                keeper.keep(generation, key, digest)
+            self._admission.go(generation)
+
+
+def holder_of(key: Key) -> Holder:
+    """Whose limits are a request's; where access is open, all requests are one owner's."""
+    return Holder("key", key.name, Limits(key.rpm, key.tpm, key.concurrent), key.id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
 from telex.config import Retention
@@ -41,7 +42,10 @@ ACCEPT = 2.0
 TAKEN = "Another generation has its Idempotency-Key."
 
 SWEEP = 10.0
-"""Seconds between two looks for what is to be forgotten."""
+"""Seconds between two looks for what is to be forgotten,"""
+
+MUCH = 10
+"""and the part of all that may be kept which may be written between them."""
 
 
 class Keeping:
@@ -76,6 +80,8 @@ class Keeper:
         self._all: dict[str, Keeping] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failing = ""
+        self._written = 0  # bytes since the last look for what is too much
+        self._much = asyncio.Event()
 
     def keep(self, generation: Generation, key: str = "", digest: bytes = b"") -> None:
         """From now on what it says goes to the store, too."""
@@ -131,13 +137,17 @@ class Keeper:
         keeping.news.set()
 
     async def sweep(self) -> None:
-        """Forget what is old or too much, now and then."""
+        """Forget what is old or too much: now and then, and when much has been written."""
         while True:
+            self._much.clear()
+            self._written = 0
             try:
                 await asyncio.wrap_future(self._store.forget(self._now(), self._most))
             except StoreError as error:
                 self._say(str(error))
-            await asyncio.sleep(SWEEP)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP):
+                    await self._much.wait()
 
     async def close(self) -> None:
         """Return when all that ended is written, or given up; what did not end is let go of."""
@@ -201,6 +211,9 @@ class Keeper:
             calls.append(self.finish(id, keeping.record, generation.background, release))  # type: ignore[arg-type]
         await asyncio.gather(*map(asyncio.wrap_future, calls))
         keeping.written += len(entries)
+        self._written += sum(map(len, entries))
+        if self._written * MUCH > self._most:
+            self._much.set()
         keeping.outline = outline
 
     def finish(self, id: str, record: Fields, background: bool, release: bool) -> Future[bool]:

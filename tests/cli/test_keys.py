@@ -136,6 +136,13 @@ def test_the_store_is_where_the_configuration_says(tmp_path: Path) -> None:
         assert said in err
 
 
+def test_keys_that_would_end_with_the_command_are_not_made(tmp_path: Path) -> None:
+    (tmp_path / "telex.toml").write_text('store = "memory:"\n')
+    code, out, err = telex("keys", "create", "--name", "a", cwd=tmp_path)
+    assert (code, out) == (1, "")
+    assert "Keys need a store in a file" in err
+
+
 @pytest.mark.parametrize(
     "command", [["keys", "list"], ["keys", "create", "--name", "a"], ["keys", "revoke", "a"], ["serve", "--port", "0"]]
 )

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from telex.stores.location import BadLocation, parse_store
+from telex.stores.memory import MemoryStore
+from telex.stores.opening import open_store
+from telex.stores.sqlite import SqliteStore
 
 
 @pytest.mark.parametrize(
@@ -22,11 +25,20 @@ def test_a_file(url: str, path: str) -> None:
     assert parse_store(url) == Path(path)
 
 
+def test_without_a_file(tmp_path: Path) -> None:
+    assert parse_store("memory:") is None
+    assert isinstance(open_store("memory:"), MemoryStore)
+    store = open_store(f"sqlite:///{tmp_path}/telex.db")
+    assert isinstance(store, SqliteStore)
+    store.close()
+
+
 @pytest.mark.parametrize(
-    "url", ["", "telex.db", "sqlite://telex.db", "sqlite:///", "sqlite:///a/", "sqlite:///:memory:", "sqlite:///a?mode=ro"]
+    "url",
+    ["", "telex.db", "sqlite://telex.db", "sqlite:///", "sqlite:///a/", "sqlite:///:memory:", "sqlite:///a?mode=ro", "memory", "memory:a"],
 )
 def test_anything_else_is_refused(url: str) -> None:
-    with pytest.raises(BadLocation, match=r"names no file as in 'sqlite:///telex\.db'"):
+    with pytest.raises(BadLocation, match=r"names no file as in 'sqlite:///telex\.db'.*; without a file: 'memory:'$"):
         parse_store(url)
 
 

@@ -19,6 +19,7 @@ from telex.config import Config, nearest
 from telex.config.units import seconds_of
 from telex.core.errors import TelexError
 from telex.core.keys import Key
+from telex.stores.location import MEMORY
 from telex.stores.minting import PREFIX, digest, mint_id, mint_token
 from telex.stores.opening import open_store
 from telex.stores.ports import Store, StoreError
@@ -91,6 +92,8 @@ def revoke_key(config: Config, which: str) -> int:
 
 @contextmanager
 def opened(config: Config) -> Iterator[Store]:
+    if config.store == MEMORY:
+        raise TelexError(f"Keys need a store in a file: 'store = \"{MEMORY}\"' of the configuration is one that ends with its process.")
     store = open_store(config.store)
     try:
         yield store

@@ -6,7 +6,6 @@ import builtins
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
-from itertools import islice
 
 from msgspec.structs import replace
 
@@ -98,13 +97,13 @@ class MemoryGenerations:
         return self.find(self._keys.get((owner, key), ""))
 
     def read(self, id: str, after: int, limit: int) -> Future[builtins.list[bytes]]:
-        kept, frames, size = self._all.get(id), [], 0
-        for frame in islice(kept.frames, after, None) if kept else ():
-            frames.append(frame)
-            size += len(frame)
-            if size >= limit:
-                break
-        return done(frames)
+        kept = self._all.get(id)
+        whole = kept.frames if kept else []
+        end, size = after, 0
+        while end < len(whole) and (end == after or size < limit):
+            size += len(whole[end])
+            end += 1
+        return done(whole[after:end])
 
     def list(self, owner: str | None, limit: int, before: str | None, background: bool | None) -> Future[builtins.list[Saved]]:
         found = [saved for saved in reversed(self._sorted()) if owner in (None, saved.owner) and background in (None, saved.background)]

@@ -208,4 +208,4 @@ class InAFile(Stores):
 
 TestInMemory = InMemory.TestCase
 TestInAFile = InAFile.TestCase
-TestInAFile.settings = settings(max_examples=max(10, settings.default.max_examples // 4))  # each waits for the disk
+TestInAFile.settings = settings(max_examples=max(10, settings().max_examples // 4))  # each waits for the disk

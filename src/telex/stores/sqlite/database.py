@@ -32,8 +32,8 @@ MEANINGS = {
 }
 """What SQLite's error codes say, behind the name of the file."""
 
-WRONG = (sqlite3.Error, msgspec.DecodeError)
-"""What comes of a file that can't be used. SQLite does not see all damage: rows that can't be decoded are damaged, too."""
+WRONG = (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError)
+"""What comes of a file that can't be used. SQLite does not see all damage: what can't be decoded is damaged, too."""
 
 HOME = files("telex.stores.sqlite")
 
@@ -89,13 +89,13 @@ def explained(path: Path) -> Iterator[None]:
         raise explain(error, path) from None
 
 
-def explain(error: sqlite3.Error | msgspec.DecodeError, path: Path) -> StoreError:
+def explain(error: Exception, path: Path) -> StoreError:
     return StoreError(f"The store {path} {MEANINGS.get(code_of(error), f'does not work: {error}')}.")
 
 
-def code_of(error: sqlite3.Error | msgspec.DecodeError) -> int:
+def code_of(error: Exception) -> int:
     """SQLite's code without the upper bits, which say more than is needed here; 0 where it gave none."""
-    if isinstance(error, msgspec.DecodeError):
+    if not isinstance(error, sqlite3.Error):
         return sqlite3.SQLITE_CORRUPT
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 

@@ -138,8 +138,8 @@ class Writer:
                     execute("ROLLBACK TO job")
                 execute("RELEASE job")
             execute("COMMIT")
-        except sqlite3.Error as error:
-            with suppress(sqlite3.Error):
+        except WRONG as error:
+            with suppress(*WRONG):
                 execute("ROLLBACK")  # fails if there is nothing to roll back
             for job in jobs:
                 if not job.future.done():

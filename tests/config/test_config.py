@@ -112,6 +112,8 @@ WRONG: list[tuple[str, int, str, str]] = [
     ("[server]\nport = -1", 2, "server.port", "0"),
     ("[server]\nhost = 5", 2, "server.host", "expected str"),
     ("[server]\nhost = '0.0.0.0'", 2, "server.host", "loopback"),
+    ("store = 'memory:'\n[server]\naccess = 'keys'", 1, "store", "name a file"),
+    ("store = 'memory:'\n[admin]\nkeys_only = true", 1, "store", "name a file"),
     ("[server]\nhost = '0.0.0.0'\naccess = 'open'", 2, "server.host", 'say access = "keys"'),
     ("[server]\naccess = 'closed'", 2, "server.access", "'closed' is none of keys, open"),
     ("# a file\nstore = 'telex.db'", 2, "store", "names no file as in 'sqlite:///telex.db'"),

@@ -27,7 +27,11 @@ class House:
     def __init__(self, config: Config) -> None:
         listener = listen("127.0.0.1", 0)
         self.port: int = listener.getsockname()[1]
-        self.process = Process(config, listener)
+        try:
+            self.process = Process(config, listener)
+        except BaseException:
+            listener.close()
+            raise
         self.ready = asyncio.Event()
         self.serving = asyncio.create_task(self.process.serve(self.ready.set))
 

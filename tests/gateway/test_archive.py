@@ -37,13 +37,13 @@ class House:
         self.archive = Archive(self.store.generations, Retention(resumable=f"{seconds}s", **retention), lambda: self.now)
         self.engine = Engine(msgspec.convert({"providers": PROVIDERS}, Config), self.end)
 
-    async def add(self, id: str, policy: OnDisconnect = "finish", owner: str = "") -> Generation:
+    async def add(self, id: str, policy: OnDisconnect = "finish", owner: str = "", keep: bool = True) -> Generation:
         request = Request(model="up/m", messages=(Message("user", (Part("text", "?"),)),), stream=True, dialect="openai-chat")
         generation = await self.engine.begin(id, request, on_disconnect=policy)
         assert isinstance(generation, Generation)
         generation.owner = owner
         self.archive.add(generation)
-        if policy != "cancel":
+        if policy != "cancel" and keep:
             self.archive.keeper.keep(generation)
         return generation
 
@@ -138,6 +138,8 @@ async def test_records_alone_are_so_many_and_no_more(house: House, monkeypatch: 
 
 # ---- a store that fails
 
+Logged = list[dict[str, Any]]
+
 
 class Broken:
     """The generations of a store, of which every call fails while `broken`."""
@@ -169,9 +171,7 @@ async def failing(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[House,
     await house.archive.keeper.close()
 
 
-async def test_row50_while_the_store_fails_what_runs_is_here_and_says_so(
-    failing: tuple[House, Broken], logged: list[dict[str, Any]]
-) -> None:
+async def test_row50_while_the_store_fails_what_runs_is_here_and_says_so(failing: tuple[House, Broken], logged: Logged) -> None:
     house, broken = failing
     a = await house.add("a")
     await until(lambda: house.archive.keeper.why_not("a"))
@@ -199,7 +199,7 @@ async def test_row50_what_ended_meanwhile_is_let_go_of(failing: tuple[House, Bro
 
 async def test_row50_a_job_is_refused_before_it_is_accepted(failing: tuple[House, Broken]) -> None:
     house, _ = failing
-    generation = await house.add("a", "cancel")
+    generation = await house.add("a", keep=False)
     refused = await house.archive.keeper.accept(generation, "", b"", b"request")
     assert refused is not None
     assert (refused.kind, refused.http_status, "disk is full" in refused.message) == ("busy", 503, True)
@@ -237,7 +237,7 @@ async def test_row51_a_store_that_is_slow_refuses_in_time_and_what_it_wrote_then
     house = House()
     slow = Slow(house.store.generations)
     house.archive = Archive(slow, Retention(), lambda: house.now)
-    generation = await house.add("a", "cancel")
+    generation = await house.add("a", keep=False)
     refused = await house.archive.keeper.accept(generation, "k", b"d", b"request")
     assert refused is not None
     assert refused.http_status == 503

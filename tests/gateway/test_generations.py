@@ -166,6 +166,7 @@ async def test_row42_after_a_while_it_is_forgotten_and_says_so() -> None:
         async with gateway(upstream.url, retention={"resumable": "0s"}) as house:
             for policy in ("finish", "cancel"):
                 answer = await send(house.port, asking(policy))
+                await until(lambda: not house.process.gateway._archive._here)
                 for path in ("", "/stream?after=1", "/reply"):
                     gone = await get(house.port, f"{ROOT}/{answer.headers['telex-generation']}{path}")
                     assert is_problem(gone, 410, "retention")
@@ -353,9 +354,8 @@ async def test_what_ended_is_let_go_of_and_read_from_the_store() -> None:
 async def test_of_what_was_asked_nothing_is_kept() -> None:
     with ScriptedUpstream(say("Hi")) as upstream:
         async with gateway(upstream.url) as house:
-            answer = await send(
-                house.port, request(chat(messages=[{"role": "user", "content": "canary-3"}]), headers={"telex-on-disconnect": "hold"})
-            )
+            body = chat(messages=[{"role": "user", "content": "canary-3"}])
+            answer = await send(house.port, request(body, headers={"telex-on-disconnect": "hold"}))
             await until(lambda: not house.process.gateway._archive._here)
             saved = await asyncio.wrap_future(house.process.store.generations.find(answer.headers["telex-generation"]))
             assert saved is not None

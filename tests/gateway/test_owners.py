@@ -121,15 +121,15 @@ async def test_nobody_else_refers_to_what_it_said(up: str, house: House, upstrea
 
 async def test_two_keys_may_have_the_same_ids(house: House, upstream: ScriptedUpstream, anna: str, bert: str) -> None:
     """Since those are the provider's; a scripted one gives all the same."""
-    first, second = [await made(house, upstream, token, "openai-chat") for token in (anna, bert)]
+    first, second = [await made(house, upstream, token, "openai-responses") for token in (anna, bert)]
     assert first["id"] == second["id"]
     assert (await look(house, anna, f"/v1/responses/{first['id']}", "DELETE")).status == 200
     assert (await look(house, anna, f"/v1/responses/{first['id']}")).status == 404
     assert (await look(house, bert, f"/v1/responses/{first['id']}")).status == 200
     upstream.play(say("Two"))
     item = {"type": "item_reference", "id": second["output"][0]["id"]}
-    assert (await respond(house, bert, "openai-chat", input=[item])).status == 200
-    assert (await respond(house, anna, "openai-chat", input=[item])).status == 404
+    assert (await respond(house, bert, "openai-responses", input=[item])).status == 200
+    assert (await respond(house, anna, "openai-responses", input=[item])).status == 404
 
 
 @each_up

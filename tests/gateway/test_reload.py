@@ -77,7 +77,7 @@ async def house(old: ScriptedUpstream) -> AsyncIterator[House]:
 
 
 async def reload(house: House, **tables: Any) -> None:
-    await house.process.reload(lambda: msgspec.convert(tables, Config))
+    await house.process.reload(lambda: msgspec.convert({"store": "memory:", **tables}, Config))
 
 
 async def test_new_requests_use_the_new_limits_and_keys(

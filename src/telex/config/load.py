@@ -90,6 +90,8 @@ def check(document: Document, config: Config) -> Config:
             read(text)
         except ValueError as error:
             raise document.error(path, str(error)) from None
+    if config.wants_keys and parse_store(config.store) is None:
+        raise document.error(["store"], "keys are in the store, and 'memory:' has none when a process begins: name a file")
     for name, provider in config.providers.items():
         if provider.dialect not in DIALECTS:
             raise document.error(

@@ -58,6 +58,7 @@ class Keeping:
         self.log: KeptLog = generation.log
         self.saved = saved
         self.news = asyncio.Event()
+        self.over = asyncio.Event()
         self.there = False
         self.written = 0
         self.outline: Outline | None = None
@@ -134,6 +135,7 @@ class Keeper:
         """It has ended, and this is what is known of it."""
         keeping = self._all[generation.id]
         keeping.record = record
+        keeping.over.set()
         keeping.news.set()
 
     async def sweep(self) -> None:
@@ -172,8 +174,9 @@ class Keeper:
     async def _carry(self, keeping: Keeping) -> None:
         tries, pause = 0, 0.0
         while True:
-            if keeping.record is None:
-                await asyncio.sleep(pause)  # more comes meanwhile
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):  # more comes meanwhile, unless this is the end
+                    await keeping.over.wait()
             keeping.news.clear()
             ended, pause = keeping.record is not None, FLUSH
             try:

@@ -102,7 +102,11 @@ class Process:
         self.config = config
         self.engine = Engine(config, self._end)
         self.store = open_store(config.store)
-        self.store.claim()
+        try:
+            self.store.claim()
+        except BaseException:
+            self.store.close()
+            raise
         self.gateway = Gateway(config, self.engine, self.store)
         self._listener = listener
         settings = uvicorn.Config(

@@ -49,11 +49,11 @@ def _router(name: str, port: int, requirement: str, *launch: str) -> Stack:
     )
 
 
-def _telex(name: str, port: int, **more: Any) -> Stack:
+def _telex(name: str, port: int, config: str = "gateway.toml", **more: Any) -> Stack:
     return Stack(
         name,
         port,
-        command=(sys.executable, "-m", "telex", "serve", "--config", str(HERE / "conf" / "gateway.toml"), "--port", str(port)),
+        command=(sys.executable, "-m", "telex", "serve", "--config", str(HERE / "conf" / config), "--port", str(port)),
         **more,
     )
 
@@ -75,6 +75,8 @@ STACKS = {
         _telex("telex", 9103, version=(sys.executable, "-c", "import importlib.metadata as m; print(m.version('telex'))")),
         _telex("telex-to-anthropic", 9105, model="claude-sonnet-4-5", **TRANSLATES),
         _telex("telex-from-anthropic", 9106, dialect="anthropic", **TRANSLATES),
+        _telex("telex-hold", 9107, "memory.toml", headers=("Telex-On-Disconnect: hold",), **TRANSLATES),
+        _telex("telex-finish", 9108, headers=("Telex-On-Disconnect: finish",), **TRANSLATES),
     )
 }
 DEFAULT = ("direct", "nginx", "smg", "telex", "telex-to-anthropic", "telex-from-anthropic")

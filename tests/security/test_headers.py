@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -46,6 +47,8 @@ THEIRS = {
     "range": "bytes=0-1",
     "if-none-match": CANARY,
 }
+NUMBERS = itertools.count()
+
 OURS = {"host", "accept-encoding", "user-agent", "content-type", "content-length"}
 
 
@@ -54,7 +57,8 @@ OURS = {"host", "accept-encoding", "user-agent", "content-type", "content-length
 @each_client
 async def test_forwarding_nothing_of_the_client_but_what_is_on_the_list(here: Room, client: str, up: str, stream: bool) -> None:
     key = {"x-goog-api-key": CANARY} if client == "gemini" else {"x-api-key": CANARY} if client == "anthropic" else {}
-    assert (await here.ask(client, up, stream, {**THEIRS, "authorization": f"Bearer {CANARY}", **key})).status == 200
+    fresh = {"idempotency-key": f"{CANARY}-{next(NUMBERS)}"}  # each request is another
+    assert (await here.ask(client, up, stream, {**THEIRS, "authorization": f"Bearer {CANARY}", **key, **fresh})).status == 200
     seen = here.upstream.calls[-1].headers
     auth = {"anthropic": {"x-api-key", "anthropic-version"}, "gemini": {"x-goog-api-key"}}.get(up, {"authorization"})
     assert {name for name, _ in seen.pairs} == OURS | auth

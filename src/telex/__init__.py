@@ -3,6 +3,7 @@
 TYPE_CHECKING = False  # typing's own would cost more than all of this
 if TYPE_CHECKING:
     from telex.client.awaiting import AsyncClient, AsyncStream
+    from telex.client.background import Job, JobStream
     from telex.client.blocking import Client, Stream
     from telex.client.errors import (
         BadRequest,
@@ -17,21 +18,26 @@ if TYPE_CHECKING:
         Unauthorized,
         UpstreamError,
     )
+    from telex.client.jobs import AsyncJob, AsyncJobStream
     from telex.client.reply import Reply, ToolCall
     from telex.core.errors import TelexError
 
 _HOME = {
     "awaiting": ("AsyncClient", "AsyncStream"),
+    "background": ("Job", "JobStream"),
     "blocking": ("Client", "Stream"),
     "errors": (
         "BadRequest", "Cancelled", "ContextTooLong", "GenerationError", "Interrupted", "NotFound", "Overloaded", "RateLimited",
         "TelexError", "Timeout", "Unauthorized", "UpstreamError",
     ),
+    "jobs": ("AsyncJob", "AsyncJobStream"),
     "reply": ("Reply", "ToolCall"),
 }  # fmt: skip
 
 __all__ = [
     "AsyncClient",
+    "AsyncJob",
+    "AsyncJobStream",
     "AsyncStream",
     "BadRequest",
     "Cancelled",
@@ -39,6 +45,8 @@ __all__ = [
     "ContextTooLong",
     "GenerationError",
     "Interrupted",
+    "Job",
+    "JobStream",
     "NotFound",
     "Overloaded",
     "RateLimited",

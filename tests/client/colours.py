@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, Self, cast
 import msgspec
 
 from gateway.house import gateway
-from telex import AsyncClient, AsyncStream, Client, Reply, Stream, ToolCall
+from telex import AsyncClient, AsyncStream, Client, Job, JobStream, Reply, Stream, ToolCall
 from telex.config import Config
 from telex.core.events import Event
 from telex.testing import ScriptedUpstream
@@ -36,7 +36,26 @@ class Heard(Protocol):
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]: ...
     async def reply(self) -> Reply[Any]: ...
-    def cancel(self) -> None: ...
+
+
+class Read(Heard, Protocol):
+    """A stream of a job."""
+
+    @property
+    def cursor(self) -> int: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *error: Any) -> None: ...
+
+
+class Worked(Protocol):
+    """A job of either colour."""
+
+    id: str
+
+    async def status(self) -> str: ...
+    def stream(self, after: int = 0) -> Read: ...
+    async def reply(self, timeout: float | None = None) -> Reply[Any]: ...
+    async def cancel(self) -> str: ...
 
 
 class Speaker(Protocol):
@@ -44,6 +63,8 @@ class Speaker(Protocol):
 
     async def generate(self, prompt: Any, *, model: str, **options: Any) -> Reply[Any]: ...
     def stream(self, prompt: Any, *, model: str, **options: Any) -> Any: ...
+    async def submit(self, prompt: Any, *, model: str, **options: Any) -> Worked: ...
+    def job(self, id: str) -> Worked: ...
     async def close(self) -> None: ...
 
 
@@ -62,14 +83,40 @@ class Threaded:
     def stream(self, prompt: Any, *, model: str, **options: Any) -> ThreadedStream:
         return ThreadedStream(self._client.stream(prompt, model=model, **options))
 
+    async def submit(self, prompt: Any, *, model: str, **options: Any) -> ThreadedJob:
+        return ThreadedJob(await asyncio.to_thread(lambda: self._client.submit(prompt, model=model, **options)))
+
+    def job(self, id: str) -> ThreadedJob:
+        return ThreadedJob(self._client.job(id))
+
     async def close(self) -> None:
         await asyncio.to_thread(self._client.close)
 
 
-class ThreadedStream:
-    """A blocking stream: each step runs in a thread."""
+class ThreadedJob:
+    """A blocking job, likewise."""
 
-    def __init__(self, stream: Stream[Any]) -> None:
+    def __init__(self, job: Job[Any]) -> None:
+        self.id = job.id
+        self._job = job
+
+    async def status(self) -> str:
+        return await asyncio.to_thread(self._job.status)
+
+    def stream(self, after: int = 0) -> ThreadedJobStream:
+        return ThreadedJobStream(self._job.stream(after))
+
+    async def reply(self, timeout: float | None = None) -> Reply[Any]:
+        return await asyncio.to_thread(self._job.reply, timeout)
+
+    async def cancel(self) -> str:
+        return await asyncio.to_thread(self._job.cancel)
+
+
+class ThreadedReading:
+    """A blocking way of reading: each step runs in a thread."""
+
+    def __init__(self, stream: Stream[Any] | JobStream[Any]) -> None:
         self._stream = stream
 
     async def __aenter__(self) -> Self:
@@ -98,8 +145,21 @@ class ThreadedStream:
     async def reply(self) -> Reply[Any]:
         return await asyncio.to_thread(self._stream.reply)
 
-    def cancel(self) -> None:
-        self._stream.cancel()
+
+class ThreadedStream(ThreadedReading):
+    def __init__(self, stream: Stream[Any]) -> None:
+        super().__init__(stream)
+        self.cancel = stream.cancel
+
+
+class ThreadedJobStream(ThreadedReading):
+    def __init__(self, stream: JobStream[Any]) -> None:
+        super().__init__(stream)
+        self._own = stream
+
+    @property
+    def cursor(self) -> int:
+        return self._own.cursor
 
 
 async def stepped(iterator: Iterator[Any]) -> AsyncIterator[Any]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from telex.client.errors import error_of
 from telex.client.hearing import Hearing
-from telex.client.pacing import paced_async
-from telex.client.place import Ask, find_place, make_ask
-from telex.client.reply import Reply, ToolCall
+from telex.client.jobs import AsyncJob, GatewayJobs, LocalJobs
+from telex.client.place import GATEWAY, Ask, find_place, make_ask
+from telex.client.reading import AsyncReading
+from telex.client.remote import Remote
+from telex.client.reply import Reply
 from telex.client.request import Options, Prompt
-from telex.client.sentences import Sentences
-from telex.config import Config
+from telex.config import Config, OnDisconnect
 from telex.core.errors import Failure, TelexError
 from telex.core.events import Event
 from telex.generation.engine import Engine, new_id
@@ -59,6 +60,7 @@ class AsyncClient:
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._engine = self._make_engine()
+        self._jobs = self._make_jobs()
 
     def _make_engine(self) -> Engine:
         pool = None
@@ -67,6 +69,12 @@ class AsyncClient:
 
             pool = TransportPool(self._transport)
         return Engine(self._place.config, self._running.discard, pool, OnDemand())
+
+    def _make_jobs(self) -> LocalJobs | GatewayJobs:
+        engine = self._engine
+        if self._place.gateway:
+            return GatewayJobs(self._place, Remote(engine.catalog.backends[GATEWAY], engine.pool))
+        return LocalJobs(lambda ask: self._begin(ask, "finish"), engine.room)
 
     @overload
     async def generate(self, prompt: Prompt, *, model: str, response_format: type[T], **options: Unpack[Options]) -> Reply[T]: ...
@@ -105,7 +113,28 @@ class AsyncClient:
         ask = make_ask(prompt, model, response_format, options, stream=True)
         return AsyncStream(ask, self._begin, self._place.gateway)
 
-    async def _begin(self, ask: Ask[Any]) -> Generation:
+    @overload
+    async def submit(self, prompt: Prompt, *, model: str, response_format: type[T], **options: Unpack[Options]) -> AsyncJob[T]: ...
+    @overload
+    async def submit(
+        self, prompt: Prompt, *, model: str, response_format: Mapping[str, Any] | str | None = None, **options: Unpack[Options]
+    ) -> AsyncJob[Any]: ...
+    async def submit(self, prompt: Prompt, *, model: str, response_format: Any = None, **options: Unpack[Options]) -> AsyncJob[Any]:
+        """Begin it in the background, where it goes on whoever reads it: in the gateway, or in this process until `close`. The arguments
+        are those of `generate`. Raises what there is to say if it can't begin.
+        """
+        ask = make_ask(prompt, model, response_format, options, stream=True)
+        return AsyncJob(await self._own_jobs().submit(ask), self._own_jobs, ask.shape)
+
+    def job(self, id: str) -> AsyncJob[Any]:
+        """The job of that id, also one that another process submitted to the gateway. Nobody is asked yet whether there is one."""
+        return AsyncJob(id, self._own_jobs)
+
+    def _own_jobs(self) -> LocalJobs | GatewayJobs:
+        self._settle()
+        return self._jobs
+
+    async def _begin(self, ask: Ask[Any], on_disconnect: OnDisconnect = "cancel") -> Generation:
         """A generation that is ready to start. Raises what there is to say if there can be none."""
         self._settle()
         route = self._place.route(ask.request.model) or await self._engine.catalog.find(ask.request.model)
@@ -113,7 +142,7 @@ class AsyncClient:
             raise error_of(route, None)
         if self._closed:
             raise TelexError("The client is closed.")
-        generation = self._engine.run(new_id(), ask.request, self._place.limit(route, ask.limits))
+        generation = self._engine.run(new_id(), ask.request, self._place.limit(route, ask.limits), on_disconnect)
         self._running.add(generation)
         return generation
 
@@ -128,6 +157,7 @@ class AsyncClient:
             if self._loop is not None:
                 self._running.clear()
                 self._engine = self._make_engine()
+                self._jobs = self._make_jobs()
             self._loop = loop
 
     async def close(self) -> None:
@@ -135,6 +165,7 @@ class AsyncClient:
         self._closed = True
         for generation in list(self._running):
             await end(generation)
+        await self._jobs.close()
         await self._engine.stop()
         if self._transport is not None:
             await self._transport.aclose()
@@ -159,7 +190,7 @@ async def end(generation: Generation) -> None:
     await generation.finished()
 
 
-class AsyncStream(Generic[T]):
+class AsyncStream(AsyncReading[T]):
     """An answer as it comes. Entering it waits for the first content and raises what came instead; leaving it ends the generation, closing
     the provider's connection if there is more to come.
 
@@ -197,60 +228,6 @@ class AsyncStream(Generic[T]):
         assert self._generation is not None
         await end(self._generation)
 
-    async def __aiter__(self) -> AsyncIterator[str]:
-        """Pieces of text, as they come."""
-        async for event in self.events():
-            if text := self._hearing.text_of(event):
-                yield text
-        if rest := self._hearing.rest():
-            yield rest
-
-    async def events(self) -> AsyncIterator[Event]:
-        """Everything, in the words of `telex.core.events`."""
-        pending = self._heard.pending
-        while pending or await self._fill():
-            while pending:
-                yield pending.popleft()
-        self._raise()
-
-    async def sentences(self) -> AsyncIterator[str]:
-        """Whole sentences, each as soon as it has ended, with the white space behind it."""
-        finder = Sentences()
-        try:
-            async for text in self:
-                for sentence in finder.feed(text):
-                    yield sentence
-        except TelexError:  # what was said before it broke is not lost
-            for sentence in finder.end():
-                yield sentence
-            raise
-        for sentence in finder.end():
-            yield sentence
-
-    def smoothed(self, seconds: float = 0.05) -> AsyncIterator[str]:
-        """Text for a screen: bursts come as even pieces, none later than `seconds` (0.05 to 0.1) behind its arrival."""
-        return paced_async(self._texts(), seconds, asyncio.get_running_loop().time, asyncio.sleep)
-
-    async def _texts(self) -> AsyncIterator[str]:
-        """All the text that is there each time."""
-        while self._heard.pending or await self._fill():
-            if text := self._hearing.read_texts():
-                yield text
-        if rest := self._hearing.rest():
-            yield rest
-        self._raise()
-
-    @property
-    def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The calls as far as they have come: `arguments` of each is what is known by now."""
-        return self._heard.tool_calls
-
-    async def reply(self) -> Reply[T]:
-        """The reply, of which the rest is awaited. One that broke off is partial, and its `ending` says so."""
-        while await self._fill():
-            pass
-        return self._hearing.reply()
-
     def cancel(self) -> None:
         """Stop the model, from any task of the loop. Whoever reads gets `Cancelled`."""
         self._cancelled = True
@@ -269,7 +246,3 @@ class AsyncStream(Generic[T]):
         events = await take(self._reader)
         hearing.hear(events)
         return bool(events)
-
-    def _raise(self) -> None:
-        if (error := self._hearing.error()) is not None:
-            raise error

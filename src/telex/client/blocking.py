@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 import httpx2
 
+from telex.client.awaiting import AsyncClient
+from telex.client.background import Background, Job, awaiting_transport
 from telex.client.errors import error_of
 from telex.client.hearing import Hearing
-from telex.client.pacing import paced
 from telex.client.place import Ask, find_place, make_ask
-from telex.client.reply import Reply, ToolCall
+from telex.client.reading import Reading
+from telex.client.reply import Reply
 from telex.client.request import Options, Prompt
-from telex.client.sentences import Sentences
 from telex.config import Config
 from telex.core.errors import Failure, TelexError
-from telex.core.events import Event
 from telex.generation.blocking import BlockingEngine, BlockingGeneration
 from telex.generation.engine import new_id
 
@@ -50,6 +51,8 @@ class Client:
         self._running: set[BlockingGeneration] = set()
         self._closed = False
         self._engine = BlockingEngine(self._place.config, self._forget, transport)
+        own = self._place.config if url is None else None
+        self._background = Background(lambda: AsyncClient(url, api_key=api_key, config=own, transport=awaiting_transport(transport)))
 
     @overload
     def generate(self, prompt: Prompt, *, model: str, response_format: type[T], **options: Unpack[Options]) -> Reply[T]: ...
@@ -87,6 +90,23 @@ class Client:
         ask = make_ask(prompt, model, response_format, options, stream=True)
         return Stream(ask, self._begin, self._place.gateway)
 
+    @overload
+    def submit(self, prompt: Prompt, *, model: str, response_format: type[T], **options: Unpack[Options]) -> Job[T]: ...
+    @overload
+    def submit(
+        self, prompt: Prompt, *, model: str, response_format: Mapping[str, Any] | str | None = None, **options: Unpack[Options]
+    ) -> Job[Any]: ...
+    def submit(self, prompt: Prompt, *, model: str, response_format: Any = None, **options: Unpack[Options]) -> Job[Any]:
+        """Begin it in the background, where it goes on whoever reads it: in the gateway, or in this process until `close`. The arguments
+        are those of `generate`. Raises what there is to say if it can't begin.
+        """
+        submit = partial(self._background.client().submit, prompt, model=model, response_format=response_format, **options)
+        return Job(self._background.wait(submit), self._background)
+
+    def job(self, id: str) -> Job[Any]:
+        """The job of that id, also one that another process submitted to the gateway. Nobody is asked yet whether there is one."""
+        return Job(self._background.client().job(id), self._background)
+
     def _begin(self, ask: Ask[Any]) -> BlockingGeneration:
         """A generation that is ready to open. Raises what there is to say if there can be none."""
         route = self._place.route(ask.request.model) or self._engine.find(ask.request.model)
@@ -113,6 +133,7 @@ class Client:
         with self._lock:
             self._closed = True
             running = list(self._running)
+        self._background.close()
         for generation in running:
             generation.stop()
         end = time.monotonic() + CLOSING
@@ -127,7 +148,7 @@ class Client:
         self.close()
 
 
-class Stream(Generic[T]):
+class Stream(Reading[T]):
     """An answer as it comes. Entering it waits for the first content and raises what came instead; leaving it ends the generation, closing
     the provider's connection if there is more to come.
 
@@ -158,57 +179,6 @@ class Stream(Generic[T]):
         assert self._generation is not None
         self._generation.close()
 
-    def __iter__(self) -> Iterator[str]:
-        """Pieces of text, as they come."""
-        for event in self.events():
-            if text := self._hearing.text_of(event):
-                yield text
-        if rest := self._hearing.rest():
-            yield rest
-
-    def events(self) -> Iterator[Event]:
-        """Everything, in the words of `telex.core.events`."""
-        pending = self._heard.pending
-        while pending or self._fill():
-            while pending:
-                yield pending.popleft()
-        self._raise()
-
-    def sentences(self) -> Iterator[str]:
-        """Whole sentences, each as soon as it has ended, with the white space behind it."""
-        finder = Sentences()
-        try:
-            for text in self:
-                yield from finder.feed(text)
-        except TelexError:  # what was said before it broke is not lost
-            yield from finder.end()
-            raise
-        yield from finder.end()
-
-    def smoothed(self, seconds: float = 0.05) -> Iterator[str]:
-        """Text for a screen: bursts come as even pieces, none later than `seconds` (0.05 to 0.1) behind its arrival."""
-        return paced(self._texts(), seconds, time.monotonic, time.sleep)
-
-    def _texts(self) -> Iterator[str]:
-        """All the text that is there each time."""
-        while self._heard.pending or self._fill():
-            if text := self._hearing.read_texts():
-                yield text
-        if rest := self._hearing.rest():
-            yield rest
-        self._raise()
-
-    @property
-    def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The calls as far as they have come: `arguments` of each is what is known by now."""
-        return self._heard.tool_calls
-
-    def reply(self) -> Reply[T]:
-        """The reply, of which the rest is awaited. One that broke off is partial, and its `ending` says so."""
-        while self._fill():
-            pass
-        return self._hearing.reply()
-
     def cancel(self) -> None:
         """Stop the model, from any thread. Whoever reads gets `Cancelled`."""
         self._cancelled = True
@@ -228,7 +198,3 @@ class Stream(Generic[T]):
         events = self._generation.take()
         hearing.hear(events)
         return bool(events)
-
-    def _raise(self) -> None:
-        if (error := self._hearing.error()) is not None:
-            raise error

@@ -69,7 +69,7 @@ class Unauthorized(GenerationError):
 
 
 class NotFound(GenerationError):
-    """There is no such model."""
+    """There is no such model, or no such job."""
 
 
 class RateLimited(GenerationError):
@@ -85,7 +85,7 @@ class UpstreamError(GenerationError):
 
 
 class Timeout(GenerationError):
-    """`which`: the limit that was reached, as `timeouts` names it."""
+    """`which`: the limit that was reached, as `timeouts` names it; `reply` where only the waiting for a job's reply is over."""
 
     @property
     def which(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, TypeVar
+from collections.abc import Mapping
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -15,9 +16,37 @@ from telex.core.errors import Failure
 from telex.core.events import Event, PartDelta, PartStart
 from telex.core.fold import UNENDED, Folder
 from telex.core.json import join
-from telex.generation.run import Run
+from telex.core.messages import Usage
+from telex.metering.meter import Certainty, Timing
 
 T = TypeVar("T")
+
+
+class Measured(Protocol):
+    """The figures of a generation; a `Meter` has them."""
+
+    def timing(self, now: float) -> Timing: ...
+    def tokens(self, complete: bool) -> tuple[Usage | None, Certainty]: ...
+
+
+class Source(Protocol):
+    """What is heard: a generation, here or in a gateway. `now`: seconds of its own clock. The rest is as of a `Run`."""
+
+    id: str
+    bug: Exception | None
+
+    @property
+    def failure(self) -> Failure | None: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def now(self) -> float: ...
+    @property
+    def meter(self) -> Measured: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def dropped(self) -> tuple[str, ...]: ...
 
 
 class OpenCall:
@@ -34,7 +63,7 @@ class OpenCall:
 class Hearing(Generic[T]):
     """`pending`: events that were heard and not yet read. `gateway`: whether another Telex is asked, not a provider."""
 
-    def __init__(self, run: Run, shape: Shape[T] | None, gateway: bool) -> None:
+    def __init__(self, run: Source, shape: Shape[T] | None, gateway: bool) -> None:
         self.pending: deque[Event] = deque()
         self._run = run
         self._read = shape.read if shape is not None else None

@@ -116,8 +116,14 @@ class Backend:
         return [EMBEDDED] if self.provider.embedded else self._models if now < self._stale else None
 
     def list_endpoint(self) -> Endpoint:
+        return self.ask_at("GET", self.dialect.MODELS)
+
+    def ask_at(self, method: str, path: str) -> Endpoint:
+        """Where to ask for something else. `path`: behind the base URL, with its query."""
         headers = {**self._auth(self._key), **self.dialect.request_headers(None)}
-        return make_endpoint("GET", self.provider.base_url, self.dialect.MODELS, headers)
+        if method == "POST":
+            headers["content-type"] = "application/json"
+        return make_endpoint(method, self.provider.base_url, path, headers)
 
     def take_list(self, answer: Answer | Failure, now: float) -> list[str] | Failure:
         """The models in its answer, which is believed for a while."""

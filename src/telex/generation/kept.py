@@ -36,6 +36,11 @@ class Room:
     def over(self) -> bool:
         return self.used > self._limit
 
+    @property
+    def crowded(self) -> bool:
+        """Whether it is time to let go of what may go, before there is no room for what still comes."""
+        return self.used > self._limit / 2
+
 
 class KeptLog(Log):
     """`entries`: what came; `source`: what that is, once there is any. `failure`: once it is closed, why it is not complete.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from collections import deque
@@ -75,7 +76,8 @@ class Pool:
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):  # that says nothing of the provider
                 return Failure("busy", "Telex has as many open files as it may. Come back in a moment.", retry_after=1.0)
-            return Failure("unreachable", f"{origin} can't be reached: {error.strerror or error}.")
+            reason = os.strerror(error.errno) if error.errno else error  # asyncio's own words for it are no sentence
+            return Failure("unreachable", f"{origin} can't be reached: {reason}.")
         if isinstance(opened, Connection):
             self._open.add(opened)
         return opened

@@ -15,7 +15,7 @@ from telex.testing import ScriptedUpstream, status
 def test_help(tmp_path: Path) -> None:
     code, out, _ = telex("--help", cwd=tmp_path)
     assert code == 0
-    assert all(command in out for command in ("serve", "race", "ask", "chat", "models", "check", "--version"))
+    assert all(command in out for command in ("serve", "race", "ask", "chat", "submit", "jobs", "models", "check", "--version"))
     for command in ("serve", "race", "ask", "chat", "models", "check"):
         code, out, _ = telex(command, "--help", cwd=tmp_path)
         assert (code, "--config" in out) == (0, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, assert_type
 
-from telex import AsyncClient, AsyncStream, Client, Reply, Stream
+from telex import AsyncClient, AsyncJob, AsyncStream, Client, Job, JobStream, Reply, Stream
 from telex.core.messages import Reason
 from telex.metering.meter import Timing
 
@@ -28,6 +28,11 @@ def blocking(llm: Client) -> None:
         for text in stream:
             assert_type(text, str)
         assert_type(stream.reply().parsed, City)
+    job = llm.submit("?", model="m", response_format=City)
+    assert_type(job, Job[City])
+    assert_type(job.reply(timeout=1.0).parsed, City)
+    with job.stream(after=3) as rest:
+        assert_type(rest, JobStream[City])
     llm.generate("?", model="m", temprature=0.5)  # type: ignore[call-overload]
     llm.generate("?", model=7)  # type: ignore[call-overload]
 
@@ -39,6 +44,8 @@ async def awaiting(llm: AsyncClient) -> None:
         async for text in stream.smoothed():
             assert_type(text, str)
         assert_type((await stream.reply()).parsed, City)
+    assert_type(await llm.submit("?", model="m", response_format=City), AsyncJob[City])
+    assert_type(llm.job("gen_1"), AsyncJob[Any])
 
 
 def test_the_functions_above_are_for_the_type_checker() -> None:

@@ -21,6 +21,8 @@ Model = Annotated[str, Parameter(help="The model's name, as `telex models` lists
 
 Asked = Annotated[str | None, Parameter(help="Another model than the first that telex.toml (or the gateway) names, or else `local`.")]
 System = Annotated[str | None, Parameter(help="Instructions that the model is given before everything else.")]
+GatewayUrl = Annotated[str | None, Parameter(help="The gateway; else that of TELEX_URL, else the one that telex.toml would start.")]
+JobId = Annotated[str, Parameter(help="Its id, as `telex submit` printed it.")]
 Gateway = Annotated[str | None, Parameter(help="Ask through the gateway there, with the key in TELEX_API_KEY; else in this process.")]
 
 PROMPT = "Explain to a child in about six sentences why the sky is blue."
@@ -99,6 +101,91 @@ def chat(*, model: Asked = None, system: System = None, url: Gateway = None, con
     from telex.cli.chat import converse
 
     return converse(open_asker(url, config, model), system)
+
+
+@app.command
+def submit(
+    prompt: Annotated[str | None, Parameter(help="What is asked; what is piped in goes behind it, or in its place.")] = None,
+    *,
+    model: Asked = None,
+    system: System = None,
+    url: GatewayUrl = None,
+    json: Annotated[bool, Parameter(help="Print the job's record instead, as one JSON object.", negative=())] = False,
+) -> int:
+    """Ask in the background of a gateway, and print the job's id, alone on standard output. `telex jobs` finds it again."""
+    from telex.cli.ask import question
+    from telex.cli.jobs import show_job, submit_job
+
+    id = submit_job(url, question(prompt), model, system)
+    if json:
+        return run(show_job(url, id, as_json=True))
+    print(id)
+    return 0
+
+
+jobs = App(name="jobs", help="Generations in the background of a gateway, with the key in TELEX_API_KEY.")
+app.command(jobs)
+
+
+@jobs.command(name="list")
+def list_jobs(
+    *,
+    limit: Annotated[int, Parameter(help="How many.", validator=Number(gte=1, lte=100))] = 20,
+    before: Annotated[str | None, Parameter(help="Only those that are older than this one.")] = None,
+    url: GatewayUrl = None,
+    json: Annotated[bool, Parameter(help="Print their records, one JSON object a line.", negative=())] = False,
+) -> int:
+    """List the jobs that are kept, the newest first."""
+    from telex.cli import jobs
+
+    return run(jobs.list_jobs(url, limit, before, json))
+
+
+@jobs.command
+def show(
+    id: JobId,
+    *,
+    url: GatewayUrl = None,
+    json: Annotated[bool, Parameter(help="As one JSON object.", negative=())] = False,
+) -> int:
+    """Show the record of a job: its status, its times, its tokens, and what was tried."""
+    from telex.cli.jobs import show_job
+
+    return run(show_job(url, id, json))
+
+
+@jobs.command
+def follow(
+    id: JobId,
+    *,
+    after: Annotated[int, Parameter(help="Only what comes behind so many frames.", validator=Number(gte=0))] = 0,
+    url: GatewayUrl = None,
+) -> int:
+    """Print what a job says, as it comes. Ctrl-C leaves the job as it is."""
+    from telex.cli.jobs import follow_job
+
+    return follow_job(url, id, after)
+
+
+@jobs.command
+def wait(
+    id: JobId,
+    *,
+    timeout: Annotated[float | None, Parameter(help="For how many seconds, at most.", validator=Number(gt=0))] = None,
+    url: GatewayUrl = None,
+) -> int:
+    """Print what a job has said, once it has ended. Ctrl-C leaves the job as it is."""
+    from telex.cli.jobs import wait_for_job
+
+    return wait_for_job(url, id, timeout)
+
+
+@jobs.command
+def cancel(id: JobId, *, url: GatewayUrl = None) -> int:
+    """Stop a job, and print how it ended: cancelled, or as it had already."""
+    from telex.cli.jobs import cancel_job
+
+    return run(cancel_job(url, id))
 
 
 @app.command

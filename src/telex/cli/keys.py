@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from rich.console import Console
-from rich.table import Table
-
 from telex.cli import WrongCall
+from telex.cli.tables import print_table
 from telex.config import Config, nearest
 from telex.config.units import seconds_of
 from telex.core.errors import TelexError
@@ -31,9 +29,6 @@ PATIENCE = 30.0
 
 TAIL = 4
 """Characters of a token that are kept, by which people tell keys apart."""
-
-WIDE = 250
-"""Characters of a line of a list that no terminal folds."""
 
 NAME = re.compile(r"[\w][\w .@:/+-]{0,63}")
 """Letters, digits and a few signs, at most 64."""
@@ -62,15 +57,12 @@ def create_key(config: Config, name: str, models: str | None, admin: bool, limit
 def list_keys(config: Config) -> int:
     with opened(config) as store:
         keys = wait(store.keys.list())
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "id", "key", "models", "limits", "created", "expires", "revoked"):
-        table.add_column(title, overflow="fold")
+    rows = []
     for key in keys:
         models = "all" if key.models is None else ", ".join(key.models)
         times = (key.created_at, key.expires_at, key.revoked_at)
-        table.add_row(f"{key.name} (admin)" if key.admin else key.name, key.id, f"tx-…{key.tail}", models, spell(key), *map(date, times))
-    console = Console()
-    Console(width=None if console.is_terminal else WIDE).print(table, markup=False)
+        rows.append((f"{key.name} (admin)" if key.admin else key.name, key.id, f"tx-…{key.tail}", models, spell(key), *map(date, times)))
+    print_table(("name", "id", "key", "models", "limits", "created", "expires", "revoked"), rows)
     return 0
 
 

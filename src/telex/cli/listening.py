@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from telex.cli.page import Page
 from telex.cli.screen import Indicator, Plain, View, abandoned, movable, no_echo, printable
+from telex.client.background import JobStream
 from telex.client.blocking import Stream
 from telex.client.errors import GenerationError
 from telex.client.reply import Reply
@@ -78,7 +79,7 @@ class Listener:
         self._patience = time.monotonic() + LEAVE
 
 
-def reading(stream: Stream[Any]) -> Callable[[Say], Reply[Any]]:
+def reading(stream: Stream[Any] | JobStream[Any]) -> Callable[[Say], Reply[Any]]:
     """The work of reading a stream to its end."""
 
     def work(say: Say) -> Reply[Any]:

@@ -234,6 +234,17 @@ async def test_closing_the_client_stops_its_jobs(colour: Colour) -> None:
 
 
 @each_colour
+async def test_limits_are_of_all_that_a_client_does(colour: Colour) -> None:
+    limited = {"m": {"targets": [{"provider": "up", "model": "m"}], "rpm": 1}}
+    async with asked(colour, "here", say(*WORDS), models=limited) as (client, upstream):
+        await client.generate(QUESTION, model="m")
+        job = await client.submit(QUESTION, model="m")
+        with pytest.raises(RateLimited, match="rpm"):
+            await job.reply()
+        assert len(upstream.calls) == 1
+
+
+@each_colour
 async def test_what_is_too_much_is_forgotten_the_oldest_first(colour: Colour) -> None:
     """`retention.max_bytes` bounds what is kept of jobs that have ended."""
     long = say("x" * 50_000)

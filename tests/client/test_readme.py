@@ -41,6 +41,7 @@ def play(call: Call) -> Play:
 SAID = [
     ["It is blue. Because it scatters. stop Usage", "It is blue. Because it scatters."],
     ["It is blue. \n", "Because it scatters."],
+    ["gen_", "It is\nand then:  blue. Because  it scatters.\nIt is blue. Because it scatters.\n"],
     ["Norway"],
     ["weather {'city': 'Oslo'}", "It is blue."],
 ]

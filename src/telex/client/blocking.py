@@ -51,8 +51,14 @@ class Client:
         self._running: set[BlockingGeneration] = set()
         self._closed = False
         self._engine = BlockingEngine(self._place.config, self._forget, transport)
-        own = self._place.config if url is None else None
-        self._background = Background(lambda: AsyncClient(url, api_key=api_key, config=own, transport=awaiting_transport(transport)))
+        self._background = Background(lambda: self._make_awaiting(url, api_key, transport))
+
+    def _make_awaiting(self, url: str | None, api_key: str | None, transport: httpx2.BaseTransport | None) -> AsyncClient:
+        """The client that its jobs have. Limits, and what is learned of targets, are the same for all that this one does."""
+        config = self._place.config if url is None else None
+        client = AsyncClient(url, api_key=api_key, config=config, transport=awaiting_transport(transport))
+        client._engine.traffic = self._engine.traffic
+        return client
 
     @overload
     def generate(self, prompt: Prompt, *, model: str, response_format: type[T], **options: Unpack[Options]) -> Reply[T]: ...

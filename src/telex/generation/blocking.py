@@ -216,7 +216,7 @@ class BlockingEngine:
     ) -> None:
         """Raises `ConfigError` if a provider's key is not where it should be."""
         self.catalog = Catalog(config)
-        self._traffic = Traffic()
+        self.traffic = Traffic()
         self._on_end = on_end
         self._transport = transport or Transport()
         self._local = ThreadedModel()
@@ -228,7 +228,7 @@ class BlockingEngine:
 
     def run(self, id: str, request: Request, route: Route) -> BlockingGeneration:
         """A generation over the targets of `route`, ready to `open`. `id`: from `new_id`."""
-        return BlockingGeneration(id, request, route, self.catalog.backends, self._traffic, self._transport, self._local, self._on_end)
+        return BlockingGeneration(id, request, route, self.catalog.backends, self.traffic, self._transport, self._local, self._on_end)
 
     @property
     def fetching(self) -> tuple[int, int] | None:

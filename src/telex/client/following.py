@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from telex.client.errors import NAMES
-from telex.client.remote import BROKEN, Remote, failure_of, no_gateway, pauses
+from telex.client.remote import BROKEN, LONGEST_PAUSE, TRIES, Remote, failure_of, no_gateway, pauses
 from telex.config import Timeouts
 from telex.core import sse
 from telex.core.errors import Failure
@@ -23,7 +23,7 @@ from telex.upstream.connection import Channel
 from telex.upstream.fetch import LIMIT, Answer
 
 RESUMES = 10
-"""How often in a row it is tried to go on, without a frame in between."""
+"""How often in a row it is tried to go on without a sign of life in between; less often if there never was one."""
 
 SILENCE = 45.0
 """Seconds without a byte, three signs of life of a gateway, after which a connection is as good as broken."""
@@ -117,12 +117,12 @@ class Following:
 
     async def _follow(self) -> Failure | None:
         """How it ended: None if well."""
-        waiting, heard = pauses(RESUMES), 0
+        waiting, heard = pauses(TRIES), 0
         while (failure := await self._hear()) is not None and self._may_go_on(failure):
-            if self._log.frames > heard:
+            if self._log.frames > heard or (self._listening is not None and self._listening.lasted > LONGEST_PAUSE):  # it was there
                 waiting, heard = pauses(RESUMES), self._log.frames
             if (seconds := next(waiting, None)) is None:
-                break
+                return lost_sight(failure) if self._log.frames else failure
             await asyncio.sleep(seconds)
         return failure
 
@@ -133,6 +133,7 @@ class Following:
     async def _hear(self) -> Failure | None:
         """One connection to its end: None if that is the end of the stream."""
         endpoint, pool = self._remote.stream_at(self.id, self._log.frames), self._remote.pool
+        self._listening = None
         channel = pool.take(endpoint.origin) or await pool.open(endpoint.origin, Timeouts().connect)
         if isinstance(channel, Failure):
             return channel
@@ -186,12 +187,17 @@ class Listening:
     def __init__(self, loop: asyncio.AbstractEventLoop, take: Callable[[list[sse.Frame]], tuple[bool, Failure | None]]) -> None:
         self.ended: asyncio.Future[Failure | None] = loop.create_future()
         self.over = False
-        self.heard = loop.time()
+        self.heard = self._began = loop.time()
         self._clock = loop.time
         self._take = take
         self._frames: sse.Decoder | None = None  # of a stream
         self._head: tuple[int, dict[str, str]] = 0, {}
         self._body = bytearray()  # of anything else
+
+    @property
+    def lasted(self) -> float:
+        """Seconds from the question to the last sign of life."""
+        return self.heard - self._began
 
     def on_head(self, status: int, headers: dict[str, str]) -> None:
         self.heard = self._clock()
@@ -236,3 +242,8 @@ class Listening:
     def _end(self, failure: Failure | None) -> None:
         if not self.ended.done():
             self.ended.set_result(failure)
+
+
+def lost_sight(failure: Failure) -> Failure:
+    """Nothing more can be heard of a job of which something was."""
+    return Failure("truncated", f"{failure.message} The job itself may go on: follow it again.")

@@ -200,6 +200,18 @@ async def test_a_job_that_waits_long_for_its_turn_is_waited_for(colour: Colour, 
 
 
 @each_colour
+async def test_a_gateway_that_was_killed_may_count_fewer_frames_than_were_heard(colour: Colour) -> None:
+    """Then its stream ends at once, and its record says how the job ended."""
+    failure = {"kind": "truncated", "message": "Telex ended while it ran.", "retry_after": None}
+    keeping = Keeping(disturb=lambda script, number: script[:1] if number else (*script[:4], Close()), status="truncated", failure=failure)
+    async with kept(colour, keeping) as (client, _):
+        with pytest.raises(Interrupted, match="Telex ended while it ran") as caught:
+            await client.job(ID).reply()
+        assert caught.value.reply is not None
+        assert (caught.value.reply.text, keeping.afters) == ("Once upon", [0, 3])
+
+
+@each_colour
 async def test_when_the_gateway_does_not_come_back_what_was_heard_is_not_lost(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "LONGEST_PAUSE", 0.001)
     keeping = Keeping(disturb=lambda script, number: (*script[:4], Close()) if not number else (Close(),))

@@ -11,7 +11,7 @@ from telex.client.errors import NAMES
 from telex.client.remote import BROKEN, LONGEST_PAUSE, TRIES, Remote, failure_of, no_gateway, pauses
 from telex.config import Timeouts
 from telex.core import sse
-from telex.core.errors import Failure
+from telex.core.errors import CONSEQUENCES, Failure
 from telex.core.events import Event, is_content
 from telex.core.messages import Fields, Usage
 from telex.dialects.openai_chat import Decoder
@@ -30,6 +30,9 @@ SILENCE = 45.0
 
 AWAY = frozenset({502, 503, 504})
 """Statuses of a gateway that is not there now, or of what stands before it: a job outlives that."""
+
+ENDED = Failure("truncated", "The gateway's stream ended before the generation did.")
+"""Unless its record has another failure: a gateway that was killed may have lost the last frames, and count no more than were heard."""
 
 
 class Recorded:
@@ -119,6 +122,8 @@ class Following:
         """How it ended: None if well."""
         waiting, heard = pauses(TRIES), 0
         while (failure := await self._hear()) is not None and self._may_go_on(failure):
+            if failure is ENDED and (why := failure_in(await self._remote.record(self.id))) is not None:
+                return why
             if self._log.frames > heard or (self._listening is not None and self._listening.lasted > LONGEST_PAUSE):  # it was there
                 waiting, heard = pauses(RESUMES), self._log.frames
             if (seconds := next(waiting, None)) is None:
@@ -222,7 +227,7 @@ class Listening:
             status, headers = self._head
             self._end(failure_of(Answer(status, headers, bytes(self._body))) if status >= 400 else no_gateway())
         else:
-            self._end(Failure("truncated", "The gateway's stream ended before the generation did."))
+            self._end(ENDED)
 
     def on_failure(self, failure: Failure) -> None:
         self.over = True
@@ -247,3 +252,12 @@ class Listening:
 def lost_sight(failure: Failure) -> Failure:
     """Nothing more can be heard of a job of which something was."""
     return Failure("truncated", f"{failure.message} The job itself may go on: follow it again.")
+
+
+def failure_in(record: Fields | Failure) -> Failure | None:
+    """Why a generation is not complete, as its record has it; None if it is, or may become so, or if nobody knows."""
+    if isinstance(record, Failure) or record["status"] in ("queued", "running", "complete"):
+        return None
+    told = record.get("failure") or {}
+    kind = told.get("kind")
+    return Failure(kind if kind in CONSEQUENCES else "truncated", str(told.get("message")), retry_after=told.get("retry_after"))

@@ -22,6 +22,7 @@ from telex.gateway.intake import check_overrides, headers_of, read_body
 from telex.gateway.keyed import Claim, Keyed, digest_of
 from telex.gateway.responses import Conversations, Turn
 from telex.gateway.wishes import Wishes, read_wishes
+from telex.generation.cursor import LOST
 from telex.generation.engine import Engine
 from telex.generation.generation import Generation
 from telex.generation.kept import KeptLog
@@ -31,7 +32,7 @@ from telex.stores.ports import Saved, StoreError
 STORED = "openai-responses"
 """The dialect whose replies can be asked for again."""
 
-LOST = Failure("truncated", "Telex ended while it ran, so the answer ends here.", code="process_ended")
+ENDED = Failure("truncated", "Telex ended while it ran, so the answer ends here.", code=LOST)
 
 
 class Accepted(Struct, frozen=True):
@@ -110,7 +111,7 @@ class Reception:
         owners = {key.id: key for key in keys}
         for saved in await self._archive.unfinished():
             if saved.begun or not saved.request:
-                await self._archive.end_lost(saved, LOST)
+                await self._archive.end_lost(saved, ENDED)
             else:
                 await self._restart(saved, owners.get(saved.owner, Key(saved.owner, saved.owner)))
 

@@ -8,9 +8,13 @@ from telex.core.errors import Failure
 from telex.generation.reading import Reads, Renders, Source
 
 
+LOST = "process_ended"
+"""The code of a failure behind which frames may be missing that a reader has had, since they were not yet written."""
+
+
 class Cursor:
     """Entries in, the frames out that come behind the first `after`. Who claims to have more than there ever was is told the last of them,
-    which says how it ended.
+    which says how it ended; if some were lost, so is who claims to have as many, since its last can't have been that one.
 
     `position`: how many frames the reader has. `ended`: it has all.
     """
@@ -35,7 +39,8 @@ class Cursor:
         self.ended = True
         renders = self._renders or self._reading.render(source)
         frames = self._pass(renders.end(failure))
-        if self.position > self._count:
+        lost = failure is not None and failure.code == LOST and not frames
+        if self.position > self._count or lost:
             self.position, frames = self._count, self._last
         return frames
 

@@ -14,7 +14,7 @@ from telex.core.messages import Request
 from telex.dialects import DIALECTS
 from telex.generation.engine import Engine, new_id
 from telex.generation.generation import Generation
-from telex.generation.log import KeptLog
+from telex.generation.kept import KeptLog
 
 from .simulation import STREAM, Answer, Net, Provider, Push, generation_number, run_virtually
 
@@ -72,10 +72,10 @@ def test_row33_who_comes_back_in_time_keeps_it_and_leaving_again_begins_the_wait
         generation.leave(first)
         generation.leave(first)
         await asyncio.sleep(HOLD - 1)
-        second = generation.join(2)
+        second = generation.join(after=2)
         await asyncio.sleep(10 * HOLD)
         assert not generation.ended
-        third = generation.join(0)
+        third = generation.join()
         generation.leave(second)
         await asyncio.sleep(2 * HOLD)
         assert not generation.ended, "one of two is still there"
@@ -98,11 +98,11 @@ def test_row33_finishing_it_needs_nobody() -> None:
         await asyncio.sleep(20 * HOLD)
         assert not generation.ended
         assert isinstance(generation.log, KeptLog)
-        late = generation.join(3)
+        late = generation.join(after=3)
         said = b""
         while data := late.take():
             said += data
-        assert said.count(FRAME) == generation.log.frames - 3
+        assert said.count(FRAME) == len(generation.log.entries) - 3
 
     virtually("finish", story)
 
@@ -128,7 +128,8 @@ def test_row34_nobody_who_does_not_read_holds_the_provider_up(policy: OnDisconne
         generation.join()
         generation.start()
         await asyncio.sleep(500.5)
-        assert generation.log.frames == 500
+        assert isinstance(generation.log, KeptLog)
+        assert len(generation.log.entries) == 500
         assert not net.wires[0]._paused
 
     virtually(policy, story)
@@ -145,7 +146,7 @@ def test_it_ends_while_it_is_held_and_nothing_is_left_behind() -> None:
         failure = generation.failure
         await asyncio.sleep(2 * HOLD)
         assert generation.failure is failure
-        late = generation.join(0)
+        late = generation.join()
         generation.leave(late)
 
     virtually("hold", story)

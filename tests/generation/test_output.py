@@ -9,7 +9,7 @@ import pytest
 
 from telex.core import sse
 from telex.dialects import DIALECTS
-from telex.generation.output import StreamOutput, WholeOutput
+from telex.generation.output import Naming, SourceOutput, StreamOutput, WholeOutput
 
 CHAT = DIALECTS["openai-chat"]
 DONE = b"data: [DONE]\n\n"
@@ -31,7 +31,7 @@ def read(output: StreamOutput | WholeOutput, *frames: bytes) -> list[list[bytes]
 
 
 def stream(verbatim: bool = True, include_usage: bool = False) -> StreamOutput:
-    return StreamOutput(CHAT, verbatim, include_usage, "gen_1", 9)
+    return StreamOutput(CHAT, verbatim, include_usage, Naming("gen_1", 9))
 
 
 def test_frames_pass_as_they_are() -> None:
@@ -70,19 +70,19 @@ def test_a_whole_reply_as_a_stream() -> None:
 
 
 def test_whole_says_nothing_until_the_end() -> None:
-    *before, [reply] = read(WholeOutput(CHAT, True, "gen_1", 7), HI, STOP, USAGE, DONE)
+    *before, [reply] = read(WholeOutput(CHAT, True, Naming("gen_1", 7)), HI, STOP, USAGE, DONE)
     assert before == [[], [], []]
     assert json.loads(reply)["choices"][0]["message"]["content"] == "Hi"
     assert json.loads(reply)["usage"]["completion_tokens"] == 1
 
 
 def test_whole_says_nothing_of_what_did_not_complete() -> None:
-    assert read(WholeOutput(CHAT, True, "gen_1", 7), HI, b'data: {"error":"It broke."}\n\n') == [[], []]
+    assert read(WholeOutput(CHAT, True, Naming("gen_1", 7)), HI, b'data: {"error":"It broke."}\n\n') == [[], []]
 
 
 @pytest.mark.parametrize("verbatim", [False, True])
 def test_a_whole_reply_passes_as_it_is_in_one_dialect(verbatim: bool) -> None:
     body = b'{"id": "x",  "choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}'
-    [reply] = WholeOutput(CHAT, verbatim, "gen_1", 7).body(body, CHAT.Decoder().whole(body))
+    [reply] = WholeOutput(CHAT, verbatim, Naming("gen_1", 7)).body(body, CHAT.Decoder().whole(body))
     assert (reply == body) == verbatim
     assert json.loads(reply)["choices"][0]["message"]["content"] == "Hi"

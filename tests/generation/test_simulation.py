@@ -130,7 +130,7 @@ class World:
             generation.leave(reader)
         while left and policy != "cancel" and coin.random() < 0.8:
             await asyncio.sleep(coin.choice([0.0, 0.1, HOLD - 0.1, HOLD + 0.1]))
-            reader = generation.join(reader.position)
+            reader = generation.join(after=reader.position)
             left = await self.read(reader, read, coin.choice([0.05, 0.5, 1e6]), coin)
             generation.leave(reader)
         await generation.finished()

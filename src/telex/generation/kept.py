@@ -32,9 +32,8 @@ class Room:
         self.used = 0
         self._limit = limit
 
-    @property
-    def over(self) -> bool:
-        return self.used > self._limit
+    def fits(self, size: int) -> bool:
+        return self.used + size <= self._limit
 
     @property
     def crowded(self) -> bool:
@@ -57,16 +56,19 @@ class KeptLog(Log):
         self._take(LOG_COST)
 
     def append(self, frames: Entries) -> bool:
-        if not frames:
+        """Nothing stands behind what made it full: an end that comes with it would make a failed reply look complete."""
+        if not frames or self.full is not None:
             return self.full is not None
-        self.entries += cast("list[bytes]", frames)
-        self._take(sum(map(len, frames)) + len(frames) * ENTRY_COST)
-        if self._size > REPLY_LIMIT:
+        size = sum(map(len, frames)) + len(frames) * ENTRY_COST
+        if self._size + size > REPLY_LIMIT:
             self.full = Failure("malformed", f"The provider's reply is longer than the {REPLY_LIMIT} bytes that are kept of one.")
-        elif self._room.over:
+        elif not self._room.fits(size):
             self.full = Failure("internal", "Telex keeps as many replies as it may (retention.max_bytes), so it could not keep this one.")
-        self.wake()
-        self.written()
+        else:
+            self.entries += cast("list[bytes]", frames)
+            self._take(size)
+            self.wake()
+            self.written()
         return self.full is not None
 
     def close(self, failure: Failure | None = None) -> None:

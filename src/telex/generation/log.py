@@ -39,13 +39,12 @@ Entries = Sequence[bytes] | Sequence[Heard]
 class Log:
     """The writer never waits: `append` says when it should pause, `drained` is called when it may go on.
 
-    `frames`: how many were written. `full`: why no more can be.
+    `full`: why no more can be.
     """
 
     full: Failure | None = None
 
     def __init__(self) -> None:
-        self.frames = 0
         self.closed = False
         self.drained: Callable[[], None] | None = None
         self.readers: list[Reader] = []
@@ -55,7 +54,6 @@ class Log:
     def append(self, frames: Entries) -> bool:
         """Add frames and wake the readers. True when the writer should pause until `drained` is called, or end if the log is `full`."""
         if frames:
-            self.frames += len(frames)
             self._unread += frames
             for frame in frames:
                 self._size += len(frame)

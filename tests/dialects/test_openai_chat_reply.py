@@ -85,6 +85,19 @@ CONTENT: dict[str, tuple[list[Wire | str], list[Part]]] = {
     "reasoning under both names": (
         [chunk({"reasoning": "2+2", "reasoning_content": "2+2"}), STOP], [Part("reasoning", "2+2", name="reasoning_content")]
     ),
+    "reasoning that is said again where it is encrypted": (
+        [
+            chunk({"reasoning_content": "2+"}),
+            chunk({"reasoning_content": "2"}),
+            chunk({"reasoning_details": [{"type": "reasoning.encrypted", "index": 0, "summary": "2+2", "data": "ENC"}]}),
+            STOP,
+        ],
+        [Part("reasoning", "2+2", name="reasoning_content", data="ENC")],
+    ),
+    "reasoning that is encrypted behind other reasoning": (
+        [chunk({"reasoning": "2+2"}), chunk({"reasoning_details": [{"type": "reasoning.encrypted", "data": "ENC"}]}), STOP],
+        [Part("reasoning", "2+2", name="reasoning"), Part("reasoning", data="ENC")],
+    ),
     "content as pieces": (
         [
             chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "2+"}]}]}),

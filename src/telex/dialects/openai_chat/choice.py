@@ -110,7 +110,10 @@ class OpenChoice:
         if text:
             self._flow("reasoning", name, text, events)
         for part in parts:
-            if part.data:
+            if part.data and part.text and body == "delta" and self.flow and self.flow[0] == "reasoning":  # of the words that were streamed
+                events.append(PartDelta(self.index, self.flow_part, "", part.data, part.signature, part.dialect))
+                self._end_flow(events)
+            elif part.data:
                 self._end_flow(events)
                 self._thought(part, "", events)
             elif part.signature:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from telex.core import sse
 from telex.core.errors import Failure
-from telex.core.events import Event, PartDelta, PartEnd, PartStart, Start
+from telex.core.events import Done, Event, PartDelta, PartEnd, PartStart, Start
 from telex.core.messages import Finish, Usage
 from telex.dialects import DIALECTS
 from telex.dialects.quirks import NO_QUIRKS
@@ -77,16 +77,17 @@ class CrossRendition:
         return self._go_on(self._before.feed(entry))
 
     def end(self, failure: Failure | None) -> list[bytes]:
-        if failure is None:
-            frames = self._go_on(self._before.end(None))
-            rest = [] if self._decoder.ended else self._decoder.end()
-            return [*frames, *self._say(rest)]
-        return self._say([failure])
+        """Whoever has all of it already is told how it ended, which ends every stream."""
+        frames = self._go_on(self._before.end(failure))
+        if failure is not None:
+            return [*frames, *self._say([failure])]
+        rest = [Done()] if self._decoder.ended and self._carry is not None else [] if self._decoder.ended else self._decoder.end()
+        return [*frames, *self._say(rest)]
 
     def _go_on(self, frames: list[bytes]) -> list[bytes]:
         out: list[bytes] = []
         for raw in frames:
-            events = [event for frame in self._frames.feed(raw) for event in self._decoder.feed(frame)]
+            events = [event for frame in self._frames.feed(raw) for event in self._decoder.feed(frame) if not isinstance(event, Failure)]
             if self._left and self._carry is not None:
                 self._left -= 1
                 for event in events:

@@ -10,12 +10,16 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from telex.core import sse
+from telex.core import json, sse
 from telex.core.errors import Failure
 from telex.core.events import Event, Start
 from telex.dialects import DIALECTS
 from telex.dialects.quirks import NO_QUIRKS, Quirks
 from telex.generation.output import EventOutput, Naming, Output, StreamOutput, WholeOutput
+
+PING = "ping"
+"""The event by which a provider says only that it is alive. What a cursor counts must not depend on it: readers can't tell it from Telex's
+own, which come when they are needed."""
 
 
 class Source(Struct, frozen=True):
@@ -80,8 +84,9 @@ class Rendition:
         self._whole = source is not None and source.whole
         self._decoder = DIALECTS[source.dialect].Decoder(source.quirks) if source is not None else None
         self._frames = sse.Decoder()
-        self._name = reading.name.encode() if reading.renamed and is_verbatim(reading, source) else b""
-        self._theirs = b""
+        renames = reading.name and reading.renamed and is_verbatim(reading, source)
+        self._name = json.encode(reading.name) if renames else b""
+        self._theirs = b""  # both as JSON has them, so that neither is found in the words of a reply, whose quotes are escaped
 
     def feed(self, entry: bytes) -> list[Any]:
         frames = self._read(entry)
@@ -101,11 +106,12 @@ class Rendition:
         if self._frames.between and (event := decoder.glance(entry)) is not None:
             return list(output.glance(entry, event))
         for frame in self._frames.feed(entry):
-            frames += output.frame(frame.raw, self._heard(decoder.feed(frame)))
+            if frame.event != PING:
+                frames += output.frame(frame.raw, self._heard(decoder.feed(frame)))
         return frames
 
     def _heard(self, events: list[Event]) -> list[Event]:
         """The events, of which the first may say what is to be called otherwise."""
         if self._name and not self._theirs and events and isinstance(start := events[0], Start):
-            self._theirs = start.id.encode()
+            self._theirs = json.encode(start.id) if start.id else b""
         return events

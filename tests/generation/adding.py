@@ -1,4 +1,4 @@
-"""What a part of a stream says, as a sum that others can be added to: the law of going on in another dialect is that the sums are the same."""
+"""What a part of a stream says, as a sum that others can be added to: where a reader goes on in another dialect, they add up."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ Texts = dict[int, str]
 
 
 class Sum(Struct):
-    """By choice: `texts` (a refusal is one: some dialects don't tell them apart), `thoughts`, `calls` (in no order: parallel ones have none).
-    `opaque`: how many parts of a provider's own. `finishes`, `usage`: what was said of them last; `ends`: each end."""
+    """By choice: `texts` (a refusal is one: some dialects don't tell them apart), `thoughts`, `calls` (in no order, since parallel ones
+    have none) and which was `refused`. `opaque`: how many parts of a provider's own. `finishes`, `usage`: what was said of them last;
+    `ends`: each end."""
 
     texts: Texts = field(default_factory=dict)
     thoughts: Texts = field(default_factory=dict)

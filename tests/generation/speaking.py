@@ -1,15 +1,15 @@
-"""Streams of providers in every dialect, drawn by a coin: thoughts, text, refusals, calls side by side, parts of their own, choices in turns;
-and kept logs that an attempt writes of them, cut into reads anywhere."""
+"""Streams of providers in every dialect, drawn by a coin: thoughts, text, refusals, calls side by side, parts of their own, choices in
+turns; and kept logs that an attempt writes of them, cut into reads anywhere."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from recorded import load, names
 from telex.config import Timeouts
-from telex.core import sse
 from telex.core.errors import Failure
 from telex.core.events import Cite, Done, Event, Extra, Logprobs, PartDelta, PartEnd, PartStart, Start
 from telex.core.fold import fold
@@ -114,7 +114,7 @@ def say_words(coin: random.Random, choice: int, index: int, *last: Event) -> lis
 
 def spell(coin: random.Random, text: str, choice: int, index: int) -> list[Event]:
     places = sorted({0, len(text), *(coin.randint(0, len(text)) for _ in range(4))})
-    return [*(PartDelta(choice, index, text[a:b]) for a, b in zip(places, places[1:], strict=False)), PartEnd(choice, index)]
+    return [*(PartDelta(choice, index, text[a:b]) for a, b in pairwise(places)), PartEnd(choice, index)]
 
 
 # ---- how it is sent
@@ -171,7 +171,7 @@ def write(told: Told, coin: random.Random, reads: int = 10) -> Iterator[KeptLog]
     attempt.on_head(200, {"content-type": "application/json" if told.whole else "text/event-stream"})
     places = [0, *sorted(coin.randint(0, len(told.data)) for _ in range(reads)), len(told.data)]
     committed = False
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         attempt.on_data(told.data[start:end])
         if not committed and attempt.verdict.done() and attempt.verdict.result() is None:
             committed = commit(attempt, log, told)
@@ -193,9 +193,3 @@ def commit(attempt: Attempt, log: KeptLog, told: Told) -> bool:
 def written(told: Told, coin: random.Random) -> KeptLog:
     *_, log = write(told, coin)
     return log
-
-
-def read(dialect: str, quirks: Quirks, frames: Sequence[bytes]) -> list[Event]:
-    """What frames say."""
-    splitter, decoder = sse.Decoder(), DIALECTS[dialect].Decoder(quirks)
-    return [event for raw in frames for frame in splitter.feed(raw) for event in decoder.feed(frame)]

@@ -70,9 +70,8 @@ async def test_of_a_passing_log_its_reader_does() -> None:
     attempt.on_data(frame(HIGH_WATER))
     attempt.on_data(frame(HIGH_WATER))
     attempt.commit()
-    assert wire.paused
-    assert len(reader.read()) == 2
-    assert not wire.paused
+    paused, taken = wire.paused, len(reader.read())
+    assert (paused, taken, wire.paused) == (True, 2, False)
     attempt.abort()
 
 

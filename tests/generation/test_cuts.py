@@ -1,5 +1,5 @@
-"""P4: whoever's connection is cut behind any frame goes on behind it, in the same dialect or in another, and nothing is lost, doubled or out
-of order. 10,000 cuts; one that fails says its seed, and `TELEX_SEED=n` tries that seed's alone.
+"""P4: whoever's connection is cut behind any frame goes on behind it, in the same dialect or in another, and nothing is lost, doubled or
+out of order. 10,000 cuts; one that fails says its seed, and `TELEX_SEED=n` tries that seed's alone.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from telex.core import sse
 from telex.core.errors import Failure
-from telex.core.events import Event
 from telex.dialects import DIALECTS
 from telex.dialects.quirks import NO_QUIRKS
 from telex.generation.crossing import Crossing
-from telex.generation.kept import KeptLog, KeptReader, Room
+from telex.generation.kept import KeptLog, Room
 from telex.generation.reading import Reading, Reads, Source, is_verbatim
 
 from .adding import add, settle, tally
+from .listening import read_all, read_all_of, read_part, reading, undisturbed
 from .shapes import check_shape
-from .speaking import ALONE, Told, draw, read, recordings, write, written
+from .speaking import ALONE, Told, draw, recordings, write, written
 
 SEED = os.environ.get("TELEX_SEED")
 STREAMS = 20
@@ -34,22 +33,6 @@ CUTS = 32
 
 assert len(DIALECTS) ** 2 * STREAMS * CUTS >= 10_000
 RECORDED = recordings(200_000)
-
-
-def reading(dialect: str) -> Reading:
-    return Reading(dialect, id="gen_1", created=1_700_000_001, name="resp_gen_1" if dialect == "openai-responses" else "")
-
-
-def read_all(reader: KeptReader) -> list[Any]:
-    """What is there for it, in as many reads as it takes."""
-    frames = []
-    while reader.has_more:
-        frames += reader.read()
-    return frames
-
-
-def undisturbed(log: KeptLog, reads: Reads) -> list[Any]:
-    return read_all(log.join(reads))
 
 
 # ---- going on in the same dialect
@@ -107,22 +90,17 @@ def check_other(told: Told, log: KeptLog, of: str, coin: random.Random, cuts: in
         note = f"behind frame {after} of {len(frames)}, in {dialect}, {way.__name__}"
         choices = 1 if {of, dialect} & ALONE else 99
         suffix = way(told, log, Crossing(reading(dialect), own, after), 0, coin)
-        seen, heard = tally(read(of, quirks, frames[:after]), cut=True, choices=choices), tally(read_all_of(dialect, suffix), choices=choices)
+        seen, heard = (
+            tally(read_part(of, quirks, frames[:after]), cut=True, choices=choices),
+            tally(read_all_of(dialect, suffix), choices=choices),
+        )
         assert heard.ends == ["failure" if broken else "done"], note
         check_shape(dialect, suffix)
         sums, expected = settle(add(seen, heard), broken), settle(tally(others[dialect], choices=choices), broken)
         assert sums == expected, f"{note}:\n{sums}\n{expected}"
-        said = settle(tally(read(of, quirks, frames), choices=choices), broken)
+        said = settle(tally(read_part(of, quirks, frames), choices=choices), broken)
         assert (sums.texts, sums.thoughts) == (said.texts, said.thoughts), note
         assert broken or sums.calls == said.calls, note  # not in every dialect can half a call be said
-
-
-def read_all_of(dialect: str, frames: list[bytes]) -> list[Event]:
-    """What all of a stream says."""
-    decoder = DIALECTS[dialect].Decoder()
-    splitter = sse.Decoder()
-    events = [event for raw in frames for frame in splitter.feed(raw) for event in decoder.feed(frame)]
-    return [*events, *decoder.end()]
 
 
 # ---- ten thousand

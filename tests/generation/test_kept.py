@@ -209,5 +209,3 @@ def test_row41_row43_each_reader_gets_what_is_behind_its_cursor_in_order_and_onc
         assert reader.position == after + len(got)
         assert reader.left or len(got) == len(written) - after
     assert room.used == LOG_COST + sum(map(len, written)) + ENTRY_COST * len(written)
-
-

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from telex.core import sse
+from telex.core.errors import Failure
 from telex.dialects import DIALECTS
 from telex.generation.output import Naming, SourceOutput, StreamOutput, WholeOutput
 
@@ -24,7 +25,7 @@ HI, STOP = chunk({"content": "Hi"}), chunk({}, "stop")
 USAGE = chunk(None, usage={"prompt_tokens": 3, "completion_tokens": 1})
 
 
-def read(output: StreamOutput | WholeOutput, *frames: bytes) -> list[list[bytes]]:
+def read(output: StreamOutput | WholeOutput | SourceOutput, *frames: bytes) -> list[list[bytes]]:
     """What each frame becomes."""
     decoder, splitter = CHAT.Decoder(), sse.Decoder()
     return [output.frame(frame.raw, decoder.feed(frame)) for raw in frames for frame in splitter.feed(raw)]
@@ -86,3 +87,12 @@ def test_a_whole_reply_passes_as_it_is_in_one_dialect(verbatim: bool) -> None:
     [reply] = WholeOutput(CHAT, verbatim, Naming("gen_1", 7)).body(body, CHAT.Decoder().whole(body))
     assert (reply == body) == verbatim
     assert json.loads(reply)["choices"][0]["message"]["content"] == "Hi"
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_for_a_log_that_is_kept_it_is_what_the_provider_sent(follows: bool) -> None:
+    """Errors too are frames of his; what they mean is said by whoever reads, at the end."""
+    output, error = SourceOutput(follows), b'data: {"error":"It broke."}\n\n'
+    assert (read(output, HI, USAGE, error), output.follows) == ([[HI], [USAGE], [error]], follows)
+    assert (output.frame(b"", CHAT.Decoder().end()), output.fail(Failure("truncated", "It broke."))) == ([], [])
+    assert output.body(b"{}", []) == [b"{}"]

@@ -77,17 +77,22 @@ class CrossRendition:
         return self._go_on(self._before.feed(entry))
 
     def end(self, failure: Failure | None) -> list[bytes]:
-        """Whoever has all of it already is told how it ended, which ends every stream."""
         frames = self._go_on(self._before.end(failure))
+        return [*frames, *self._say(self._ending(failure))]
+
+    def _ending(self, failure: Failure | None) -> list[Event]:
+        """What ends the stream, if nothing has: whoever had all of it already is told once more."""
         if failure is not None:
-            return [*frames, *self._say([failure])]
-        rest = [Done()] if self._decoder.ended and self._carry is not None else [] if self._decoder.ended else self._decoder.end()
-        return [*frames, *self._say(rest)]
+            return [failure]
+        if not self._decoder.ended:
+            return self._decoder.end()
+        return [Done()] if self._carry is not None else []
 
     def _go_on(self, frames: list[bytes]) -> list[bytes]:
         out: list[bytes] = []
         for raw in frames:
-            events = [event for frame in self._frames.feed(raw) for event in self._decoder.feed(frame) if not isinstance(event, Failure)]
+            events = [event for frame in self._frames.feed(raw) for event in self._decoder.feed(frame)]
+            events = [event for event in events if not isinstance(event, Failure)]  # it is the ending, and said as it was
             if self._left and self._carry is not None:
                 self._left -= 1
                 for event in events:

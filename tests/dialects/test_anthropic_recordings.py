@@ -20,7 +20,7 @@ from telex.core.events import Done, Event
 from telex.core.fold import fold, unfold
 from telex.core.messages import Part, Reply
 from telex.dialects import anthropic
-from telex.generation.output import StreamOutput
+from telex.generation.output import Naming, StreamOutput
 
 STREAMS = names("messages", whole=False)
 BODIES = names("messages", whole=True)
@@ -116,7 +116,7 @@ def test_what_repeats_reads_the_same_as_what_is_decoded(name: str) -> None:
 @each_stream
 def test_content_passes_byte_for_byte_in_the_same_dialect(name: str) -> None:
     for recording in load(name):
-        output = StreamOutput(anthropic, True, True, "gen_1", 7)
+        output = StreamOutput(anthropic, True, True, Naming("gen_1", 7))
         for frame, events in zip(recording.frames, recording.events, strict=False):
             assert output.frame(frame.raw, events) == [frame.raw]
             if events and isinstance(events[-1], Done):

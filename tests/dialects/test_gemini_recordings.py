@@ -19,7 +19,7 @@ from telex.core.errors import Failure, Kind
 from telex.core.fold import fold, unfold
 from telex.core.messages import Part, Reply
 from telex.dialects import gemini
-from telex.generation.output import StreamOutput
+from telex.generation.output import Naming, StreamOutput
 
 API = "generateContent"
 STREAMS, BODIES = names(API, whole=False), names(API, whole=True)
@@ -123,7 +123,7 @@ def test_a_stream_that_breaks_off_is_truncated_and_keeps_what_came(name: str) ->
 @each_stream
 def test_chunks_pass_byte_for_byte_in_the_same_dialect(name: str) -> None:
     for recording in load(name):
-        output = StreamOutput(gemini, True, True, "gen_1", 7)
+        output = StreamOutput(gemini, True, True, Naming("gen_1", 7))
         for frame, events in zip(recording.frames, recording.events, strict=False):
             failed = bool(events) and isinstance(events[-1], Failure)
             assert output.frame(frame.raw, events) == ([] if failed else [frame.raw])

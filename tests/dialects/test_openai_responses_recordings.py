@@ -22,7 +22,7 @@ from telex.core.events import Event
 from telex.core.fold import fold, unfold
 from telex.core.messages import Part, Reply
 from telex.dialects import openai_responses
-from telex.generation.output import StreamOutput
+from telex.generation.output import Naming, StreamOutput
 
 STREAMS = names("responses", whole=False)
 BODIES = names("responses", whole=True)
@@ -116,7 +116,7 @@ def test_a_stream_that_breaks_off_is_truncated_and_keeps_what_came(name: str) ->
 @each_stream
 def test_frames_pass_byte_for_byte_in_the_same_dialect(name: str) -> None:
     for recording in load(name):
-        output = StreamOutput(openai_responses, True, True, "gen_1", 7)
+        output = StreamOutput(openai_responses, True, True, Naming("gen_1", 7))
         for frame, events in zip(recording.frames, recording.events, strict=False):
             assert not any(isinstance(event, Failure) for event in events)
             assert output.frame(frame.raw, events) == [frame.raw]

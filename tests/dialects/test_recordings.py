@@ -24,7 +24,7 @@ from telex.core.messages import Choice, Part, Reply, Usage
 from telex.dialects import openai_chat
 from telex.dialects.openai_chat.choice import REASONS
 from telex.dialects.openai_chat.reply import REASONING
-from telex.generation.output import StreamOutput
+from telex.generation.output import Naming, StreamOutput
 
 STREAMS = names("chat", whole=False)
 BODIES = names("chat", whole=True)
@@ -123,7 +123,7 @@ def test_content_passes_byte_for_byte_in_the_same_dialect(name: str, include_usa
     for recording in load(name):
         if recording.quirks.repair:
             continue
-        output = StreamOutput(openai_chat, True, include_usage, "gen_1", 7)
+        output = StreamOutput(openai_chat, True, include_usage, Naming("gen_1", 7))
         for frame, events in zip(recording.frames, recording.events, strict=False):
             passed = output.frame(frame.raw, events)
             last = events[-1] if events else None
@@ -159,7 +159,7 @@ def test_the_exceptions_to_byte_for_byte() -> None:
 
 def passed(data: bytes, include_usage: bool = True, verbatim: bool = True, before: bytes = b"") -> list[bytes]:
     [frame] = sse.Decoder().feed(before + b"data:" + data + b"\n\n")
-    return StreamOutput(openai_chat, verbatim, include_usage, "gen_1", 7).frame(frame.raw, openai_chat.Decoder().feed(frame))
+    return StreamOutput(openai_chat, verbatim, include_usage, Naming("gen_1", 7)).frame(frame.raw, openai_chat.Decoder().feed(frame))
 
 
 @each_stream

@@ -31,10 +31,10 @@ STOPPED = Failure("cancelled", "It was stopped.")
 class House:
     """An archive, its store and its clock; generations that never begin."""
 
-    def __init__(self, seconds: int = 60, **retention: str) -> None:
+    def __init__(self, seconds: int = 60) -> None:
         self.now = 1000.0
         self.store = MemoryStore()
-        self.archive = Archive(self.store.generations, Retention(resumable=f"{seconds}s", **retention), lambda: self.now)
+        self.archive = Archive(self.store.generations, Retention(resumable=f"{seconds}s"), lambda: self.now)
         self.engine = Engine(msgspec.convert({"providers": PROVIDERS}, Config), self.end)
 
     async def add(self, id: str, policy: OnDisconnect = "finish", owner: str = "", keep: bool = True) -> Generation:
@@ -108,7 +108,8 @@ async def test_records_say_whether_there_is_more_than_they_are(house: House) -> 
 
 
 async def test_the_newest_come_first_wherever_they_are(house: House) -> None:
-    made = [await house.add(id, policy) for id, policy in zip("abcdef", ["finish", "cancel"] * 3, strict=True)]
+    policies: list[OnDisconnect] = ["finish", "cancel"] * 3
+    made = [await house.add(id, policy) for id, policy in zip("abcdef", policies, strict=True)]
     await house.stop(*made[:4][::-1])
     assert await house.newest() == "fedcba"
     assert await house.newest(2) == "fe"

@@ -7,6 +7,7 @@ import json
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from telex.core.errors import TelexError
 from telex.gateway import keeper
 from telex.stores.ports import Saved, StoreError
+from telex.stores.sqlite import SqliteStore
 from telex.testing import Head, ScriptedUpstream, Send, Stall, Until, say
 from telex.testing.answers import SSE
 
@@ -67,12 +69,12 @@ def later() -> bytes:
 
 async def written(folder: Path, child: Child, id: str, frames: int) -> None:
     """Return when the file has so many frames of it."""
-    from telex.stores.sqlite import SqliteStore
-
     store = SqliteStore(folder / "telex.db")
     try:
         async with asyncio.timeout(PATIENT):
-            while len(await asyncio.wrap_future(store.generations.read(id, 0, 1 << 20))) < frames:  # noqa: ASYNC110
+            there = list[bytes]()
+            while len(there) < frames:
+                there = await asyncio.wrap_future(store.generations.read(id, 0, 1 << 20))
                 await asyncio.sleep(0.01)
     finally:
         store.close()
@@ -305,8 +307,6 @@ def damage(file: sqlite3.Connection) -> None:
 
 
 async def test_row53_the_time_of_the_day_may_jump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
     gate, ahead, now = threading.Event(), [0.0], time.time
     monkeypatch.setattr(time, "time", lambda: now() + ahead[0])
     with ScriptedUpstream(gated(gate), say("Hi")) as upstream:

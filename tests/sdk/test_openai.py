@@ -18,7 +18,7 @@ from telex.core.fold import fold, unfold
 from telex.core.messages import Choice, Finish, Part, Reply, Usage
 from telex.dialects import openai_chat
 from telex.dialects.quirks import Quirks
-from telex.generation.output import StreamOutput
+from telex.generation.output import Naming, StreamOutput
 from telex.testing import Play, ScriptedUpstream, Send, perform, status
 from telex.testing.answers import stream as sse_answer
 
@@ -261,7 +261,7 @@ def provider(*datas: bytes, end: bytes = b"data: [DONE]\n\n") -> bytes:
 def relayed(wire: bytes, quirks: Quirks = Quirks(), include_usage: bool = True) -> Play:  # noqa: B008
     """What a client of the same dialect gets of what a provider sent, as a play."""
     frames, decoder = sse.Decoder(), openai_chat.Decoder(quirks)
-    output = StreamOutput(openai_chat, not quirks.repair, include_usage, "gen_1", 7)
+    output = StreamOutput(openai_chat, not quirks.repair, include_usage, Naming("gen_1", 7))
     sent: list[bytes] = []
     for frame in [*frames.feed(wire), *frames.end()]:
         sent += output.frame(frame.raw, decoder.feed(frame))

@@ -73,6 +73,7 @@ class Following:
         self._untold = untold
         self._loop = asyncio.get_running_loop()
         self._log = Log()
+        self._count = 0  # frames that were heard
         self._decoder = Decoder(remote.quirks)
         self._opened = asyncio.Event()  # there is content, or none will be
         self._channel: Channel | None = None
@@ -109,7 +110,7 @@ class Following:
     async def _run(self) -> None:
         try:
             self.failure = await self._follow()
-            record = await self._remote.record(self.id) if self._log.frames else None
+            record = await self._remote.record(self.id) if self._count else None
             self.meter = Recorded(None if isinstance(record, Failure) else record)
         except asyncio.CancelledError:
             self.failure = CANCELLED
@@ -124,10 +125,10 @@ class Following:
         while (failure := await self._hear()) is not None and self._may_go_on(failure):
             if failure is ENDED and (why := failure_in(await self._remote.record(self.id))) is not None:
                 return why
-            if self._log.frames > heard or (self._listening is not None and self._listening.lasted > LONGEST_PAUSE):  # it was there
-                waiting, heard = pauses(RESUMES), self._log.frames
+            if self._count > heard or (self._listening is not None and self._listening.lasted > LONGEST_PAUSE):  # it was there
+                waiting, heard = pauses(RESUMES), self._count
             if (seconds := next(waiting, None)) is None:
-                return lost_sight(failure) if self._log.frames else failure
+                return lost_sight(failure) if self._count else failure
             await asyncio.sleep(seconds)
         return failure
 
@@ -137,7 +138,7 @@ class Following:
 
     async def _hear(self) -> Failure | None:
         """One connection to its end: None if that is the end of the stream."""
-        endpoint, pool = self._remote.stream_at(self.id, self._log.frames), self._remote.pool
+        endpoint, pool = self._remote.stream_at(self.id, self._count), self._remote.pool
         self._listening = None
         channel = pool.take(endpoint.origin) or await pool.open(endpoint.origin, Timeouts().connect)
         if isinstance(channel, Failure):
@@ -170,6 +171,7 @@ class Following:
             out.append(Heard([event for event in events if not isinstance(event, Failure)], len(frame.raw)))
             if self._decoder.ended:
                 break
+        self._count += len(out)
         if not self.committed and any(is_content(event) for heard in out for event in heard.events):
             self.committed = True
             self._opened.set()

@@ -7,7 +7,6 @@ from typing import Any
 from telex.core.errors import Failure
 from telex.generation.reading import Reads, Renders, Source
 
-
 LOST = "process_ended"
 """The code of a failure behind which frames may be missing that a reader has had, since they were not yet written."""
 

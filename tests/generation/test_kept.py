@@ -11,6 +11,7 @@ from telex.core.errors import Failure
 from telex.generation.kept import ENTRY_COST, LOG_COST, WORK, KeptLog, KeptReader, Room
 from telex.generation.log import HIGH_WATER, REPLY_LIMIT
 
+from .listening import read_all
 from .plainly import PLAINLY, Plainly
 
 GIB = 1 << 30
@@ -54,6 +55,13 @@ async def test_what_is_said_at_the_end_comes_once_and_behind_everything() -> Non
     late = log.join(Plainly(b"end"), 1)
     assert (early.over, early.take(), early.over, early.take(), early.position) == (False, b"end", True, b"", 3)
     assert (late.take(), late.over, late.position) == (b"bend", True, 3)
+
+
+def test_so_it_does_of_a_reply_that_is_too_long_for_one_read() -> None:
+    log, pieces = kept(), [b"%d:" % n + b"x" * HIGH_WATER for n in range(5)]
+    log.append(pieces)
+    log.close()
+    assert read_all(log.join(Plainly(b"end"), 1)) == [*pieces[1:], b"end"]
 
 
 def test_a_cursor_beyond_the_end_gets_the_ending() -> None:

@@ -27,6 +27,7 @@ from telex.limits.window import SECONDS
 from telex.routing.budget import REQUESTS, Budget
 
 from .simulation import GOOD, NOT_AGAIN, Answer, Call, Net, Provider, generation_number, run_virtually
+from .visiting import Visit, check_visits, visit
 
 SEED = os.environ.get("TELEX_SEED")
 WORLDS = 1000
@@ -52,13 +53,15 @@ LIMITS: list[dict[str, int]] = [{}, {}, {}, {"rpm": 2}, {"rpm": 5, "concurrent":
 
 
 class Seen(NamedTuple):
-    """One client's request: what it got, whether it `left` before the end, and whether it was `away` for a while."""
+    """One client's request: what it got, whether it `left` before the end, and whether it was `away` for a while; and those
+    who read the same meanwhile."""
 
     number: int
     generation: Generation
     body: bytes
     left: bool
     away: bool
+    visits: list[Visit]
 
 
 class World:
@@ -122,6 +125,8 @@ class World:
         generation = await self.engine.begin(new_id(), request, on_disconnect=policy)
         assert isinstance(generation, Generation)
         reader = generation.join()
+        visitors = [visit(generation, random.Random(coin.random())) for _ in range(coin.choice([0, 0, 1, 3]) if policy != "cancel" else 0)]
+        visiting = asyncio.gather(*visitors)
         generation.start()
         patience = coin.choice([0.0, 0.05, 0.5, 5.0]) if coin.random() < 0.4 else 1e6
         read = bytearray()
@@ -133,8 +138,9 @@ class World:
             reader = generation.join(after=reader.position)
             left = await self.read(reader, read, coin.choice([0.05, 0.5, 1e6]), coin)
             generation.leave(reader)
+        visits = [one for several in await visiting for one in several]
         await generation.finished()
-        self.seen.append(Seen(number, generation, bytes(read), left, away))
+        self.seen.append(Seen(number, generation, bytes(read), left, away, visits))
 
     async def read(self, reader: Reader, into: bytearray, patience: float, coin: random.Random) -> bool:
         """All that comes. Whether the client left before the end."""
@@ -159,6 +165,8 @@ class World:
             check_ending(seen)
             check_text(seen, [call.answer for call in calls])
             check_calls(seen.generation, calls)
+            if seen.visits:
+                check_visits(seen.generation, seen.visits)
         extra = len(self.net.calls) - len(self.seen)
         assert extra <= len(self.seen) / REQUESTS + PER_SECOND * self.lasted + 1, "one budget for all"
         assert self.engine.traffic.health.running == 0, "no slot leaks"

@@ -486,9 +486,10 @@ def test_any_reply_can_be_said(reply: Reply, include_usage: bool) -> None:
     json.loads(encode_reply(reply))
 
 
-def test_a_choice_that_comes_first_waits_for_choice_0() -> None:
-    events: list[Event] = [PartStart(1, 0, "text"), PartDelta(1, 0, "b"), Finish(1, "stop"), Done()]
-    assert [c["choices"][0]["index"] for c in encode(events)[:-1]] == [0, 1, 1, 1]
+@pytest.mark.parametrize("number", [1, 2, 100, 10**9])
+def test_a_choice_that_comes_first_waits_for_those_before_it(number: int) -> None:
+    events: list[Event] = [PartStart(number, 0, "text"), PartDelta(number, 0, "b"), Finish(number, "stop"), Done()]
+    assert [c["choices"][0]["index"] for c in encode(events)[:-1]] == [*range(min(number, 128)), number, number, number]
 
 
 def test_what_the_upstream_did_not_say_stands_in() -> None:

@@ -76,7 +76,7 @@ def openai_chat(frames: list[sse.Frame]) -> None:
         for choice in chunk["choices"]:
             index, delta = choice["index"], choice["delta"]
             assert index in roles or delta.get("role") == "assistant"
-            assert index == 0 or 0 in roles
+            assert index == 0 or index - 1 in roles
             roles.add(index)
             for call in delta.get("tool_calls") or ():
                 if call["index"] == calls.get(index, 0):

@@ -1,8 +1,8 @@
 """Events to Chat Completions: the frames of a stream.
 
-Shapes that the official SDK's accumulator needs: the role once for each choice and choice 0 first, a running index of tool
-calls, their ids and names said once, its function in every piece of a call, `choices` a list and `delta` an object in every chunk,
-no `id:` lines.
+Shapes that the official SDK's accumulator needs: the role once for each choice and none before those of lower numbers, a running index
+of tool calls, their ids and names said once, its function in every piece of a call, `choices` a list and `delta` an object in every
+chunk, no `id:` lines.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ from telex.dialects.refrain import Echo
 T = TypeVar("T")
 KEPT = frozenset({"reasoning", "opaque", "image"})
 """Parts of which something can be said only when they are whole."""
+
+
+MOST_CHOICES = 128
+"""That anybody can ask for."""
 
 
 class Encoder:
@@ -111,7 +115,7 @@ class Encoder:
         if choice in self._open:
             return []
         self._open.add(choice)
-        first = self._role(0) if choice else []
+        first = [frame for lower in range(min(choice, MOST_CHOICES)) for frame in self._role(lower)]
         return [*first, self._chunk(choice, {"role": "assistant", "content": ""})]
 
     def _part(self, part: PartStart) -> list[bytes]:

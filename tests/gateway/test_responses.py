@@ -1,21 +1,27 @@
-"""Responses that Telex holds: a next one goes on from them, and they can be asked for again, by OpenAI's SDK as it is."""
+"""Responses that are stored: a next one goes on from them, and they can be asked for again, by OpenAI's SDK as it is."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from openai import AsyncOpenAI
 
-from telex.core import json as wire_json
-from telex.core.messages import Part
-from telex.gateway.responses import Held, Responses
-from telex.testing import ScriptedUpstream, say
+from telex.core.messages import Choice, Finish, Part, Reply
+from telex.stores.futures import failed
+from telex.stores.ports import SavedResponse, StoreError
+from telex.testing import ScriptedUpstream, Until, reply, say
+from telex.testing.script import resolve
 
+from .client import ask, connect, request, send
 from .house import House, gateway, in_each_dialect
+from .keyed import keyed, make_key
 
 DIALECTS = ("openai-chat", "openai-responses", "anthropic", "gemini")
 FOREIGN = [name for name in DIALECTS if name != "openai-responses"]
@@ -28,9 +34,13 @@ async def house(upstream: ScriptedUpstream) -> AsyncIterator[House]:
         yield house
 
 
+def openai_at(house: House, key: str = "none") -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=f"http://127.0.0.1:{house.port}/v1", api_key=key, max_retries=0)
+
+
 @pytest.fixture
 async def client(house: House) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"http://127.0.0.1:{house.port}/v1", api_key="none", max_retries=0) as client:
+    async with openai_at(house) as client:
         yield client
 
 
@@ -132,25 +142,182 @@ async def test_pages_that_there_are_not(client: AsyncOpenAI, upstream: ScriptedU
     assert raised.value.param == query.partition("=")[0]
 
 
-def hold(responses: Responses, id: str, size: int = 1) -> None:
-    body = wire_json.encode({"model": "m", "input": "x" * size})
-    responses.hold("", body, {"id": id, "output": []}, native=False)
+# ---- what is told again
 
 
-def test_the_oldest_make_room() -> None:
-    responses = Responses(most=2)
-    for id in ("a", "b", "c"):
-        hold(responses, id)
-    assert responses.find("", "a") is None
-    assert isinstance(responses.find("", "b"), Held)
+def thought(text: str) -> Reply:
+    """What a provider of Responses says that thinks first: the thought has an id by which it must be sent again."""
+    parts = Part("reasoning", "Hm.", "rs_1", dialect="openai-responses"), Part("text", text)
+    return Reply("resp_theirs", "m", 1700000000, (Choice(0, parts, Finish(0, "stop", "completed")),), dialect="openai-responses")
 
 
-def test_bytes_are_bounded_too() -> None:
-    responses = Responses(most_bytes=4000)
-    hold(responses, "a", 1000)
-    hold(responses, "b", 1000)
-    assert responses.find("", "a") is None
-    hold(responses, "c", 9000)
-    assert json.dumps([responses.find("", id) is None for id in "bc"]) == "[true, true]"
-    hold(responses, "d")
-    assert responses.find("", "d") is not None
+@pytest.mark.parametrize("up", FOREIGN)
+async def test_an_item_that_was_referred_to_is_told_again_later(client: AsyncOpenAI, upstream: ScriptedUpstream, up: str) -> None:
+    """The reference is the client's word for it, and no other's."""
+    upstream.play(say("One"), say("Two"), say("Three"))
+    first = await client.responses.create(model=f"{up}/m", input="a")
+    reference: Any = {"type": "item_reference", "id": first.output[0].id}
+    question: Any = {"role": "user", "content": "b"}
+    second = await client.responses.create(model=f"{up}/m", input=[reference, question])
+    await client.responses.create(model=f"{up}/m", input="c", previous_response_id=second.id)
+    assert told(upstream) == [("assistant", "One"), ("user", "b"), ("assistant", "Two"), ("user", "c")]
+
+
+async def test_what_a_provider_of_the_dialect_said_is_told_another_with_its_words(client: AsyncOpenAI, upstream: ScriptedUpstream) -> None:
+    """The first response is its provider's own, which goes on from it itself; to another it would have to be told, and is refused."""
+    upstream.play(reply(thought("One")))
+    first = await client.responses.create(model="openai-responses/m", input="a")
+    assert first.id == "resp_theirs"
+    before = len(upstream.calls)
+    with pytest.raises(openai.BadRequestError) as raised:
+        await client.responses.create(model="anthropic/m", input="b", previous_response_id=first.id)
+    assert raised.value.param == "previous_response_id"
+    assert len(upstream.calls) == before
+
+
+# ---- the store
+
+
+@pytest.mark.parametrize("up", DIALECTS)
+async def test_it_outlives_the_process(upstream: ScriptedUpstream, tmp_path: Path, up: str) -> None:
+    """Two gateways on one file, one after the other."""
+    rows, store = in_each_dialect(upstream.url), f"sqlite:///{tmp_path}/telex.db"
+    upstream.play(say("One"), say("Two"), say("Three"))
+    async with gateway(providers=rows, store=store) as house, openai_at(house) as client:
+        first = await client.responses.create(model=f"{up}/m", input="a")
+        second = await client.responses.create(model=f"{up}/m", input="b", previous_response_id=first.id)
+        deleted = await client.responses.create(model=f"{up}/m", input="x")
+        if up != "openai-responses":  # whose provider gives all the same id
+            await client.responses.delete(deleted.id)
+    async with gateway(providers=rows, store=store) as house, openai_at(house) as client:
+        assert (await client.responses.retrieve(second.id)).output_text == ("Two" if up != "openai-responses" else "Three")
+        if up == "openai-responses":
+            return
+        assert (await client.responses.retrieve(first.id)).to_dict() == first.to_dict()
+        items = [item async for item in client.responses.input_items.list(second.id, order="asc")]
+        assert [item.type for item in items] == ["message"] * 3
+        upstream.play(say("Four"))
+        third = await client.responses.create(model=f"{up}/m", input="c", previous_response_id=second.id)
+        said = [("user", "a"), ("assistant", "One"), ("user", "b"), ("assistant", "Two"), ("user", "c")]
+        assert (third.output_text, told(upstream)) == ("Four", said)
+        with pytest.raises(openai.NotFoundError):
+            await client.responses.retrieve(deleted.id)
+
+
+@pytest.mark.parametrize("up", FOREIGN)
+async def test_from_one_that_was_deleted_nothing_goes_on(tmp_path: Path, upstream: ScriptedUpstream, up: str) -> None:
+    """With a key it is unknown; where access is open it may be the provider's, and no provider of another dialect knows any."""
+    rows = in_each_dialect(upstream.url)
+    upstream.play(say("One"))
+    async with gateway(providers=rows) as house, openai_at(house) as client:
+        made = await client.responses.create(model=f"{up}/m", input="a")
+        await client.responses.delete(made.id)
+        with pytest.raises(openai.BadRequestError):
+            await client.responses.create(model=f"{up}/m", input="b", previous_response_id=made.id)
+    async with keyed(tmp_path, providers=rows) as house, openai_at(house, await make_key(house.process.store, "anna")) as client:
+        made = await client.responses.create(model=f"{up}/m", input="a")
+        await client.responses.delete(made.id)
+        with pytest.raises(openai.NotFoundError) as raised:
+            await client.responses.create(model=f"{up}/m", input="b", previous_response_id=made.id)
+        assert (raised.value.code, raised.value.param) == ("previous_response_not_found", "previous_response_id")
+        with pytest.raises(openai.NotFoundError):
+            await client.responses.input_items.list(made.id)
+
+
+async def test_what_is_kept_for_no_time_is_not_there(upstream: ScriptedUpstream) -> None:
+    upstream.play(say("One"))
+    async with gateway(providers=in_each_dialect(upstream.url), retention={"jobs": "0s"}) as house, openai_at(house) as client:
+        made = await client.responses.create(model="anthropic/m", input="a")
+        with pytest.raises(openai.NotFoundError):
+            await client.responses.retrieve(made.id)
+
+
+async def test_one_that_still_runs_is_not_gone_on_from(client: AsyncOpenAI, upstream: ScriptedUpstream) -> None:
+    gate = threading.Event()
+
+    def play(call: Any) -> Any:
+        head, *steps = resolve(say("One", "Two"), call)
+        return (head, *steps[:3], Until(gate.is_set), *steps[3:])
+
+    upstream.play(play, say("Three"))
+    async with await client.responses.create(model="anthropic/m", input="a", stream=True) as events:
+        created: Any = await anext(events)
+        with pytest.raises(openai.BadRequestError) as raised:
+            await client.responses.create(model="anthropic/m", input="b", previous_response_id=created.response.id)
+        assert (raised.value.code, raised.value.param) == ("previous_response_in_progress", "previous_response_id")
+        items = [item async for item in client.responses.input_items.list(created.response.id)]
+        assert [item.type for item in items] == ["message"]
+        gate.set()
+        async for _ in events:
+            pass
+    await client.responses.create(model="anthropic/m", input="b", previous_response_id=created.response.id)
+    assert told(upstream) == [("user", "a"), ("assistant", "OneTwo"), ("user", "b")]
+
+
+class Failing:
+    """The port of a store that can do nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., Future[Any]]:
+        return lambda *arguments: failed(StoreError("The disk is full"))
+
+
+class Late:
+    """One that has not written yet, and finds nothing."""
+
+    def __init__(self) -> None:
+        self.saved: list[SavedResponse] = []
+
+    def save(self, response: SavedResponse) -> Future[None]:
+        self.saved.append(response)
+        return Future()
+
+    def find(self, owner: str, id: str) -> Future[None]:
+        done = Future[None]()
+        done.set_result(None)
+        return done
+
+    find_item = find
+
+
+async def test_who_was_answered_goes_on_at_once(upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the store still has to do."""
+    async with gateway(providers=in_each_dialect(upstream.url)) as house, openai_at(house) as client:
+        monkeypatch.setattr(house.process.gateway._conversations, "_store", store := Late())
+        upstream.play(say("One"), say("Two"), say("Three"))
+        first = await client.responses.create(model="anthropic/m", input="a")
+        assert (await client.responses.retrieve(first.id)).output_text == "One"
+        await client.responses.create(model="anthropic/m", input="b", previous_response_id=first.id)
+        assert told(upstream) == [("user", "a"), ("assistant", "One"), ("user", "b")]
+        reference: Any = [{"type": "item_reference", "id": first.output[0].id}, {"role": "user", "content": "c"}]
+        await client.responses.create(model="anthropic/m", input=reference)
+        assert told(upstream) == [("assistant", "One"), ("user", "c")]
+        assert [saved.id for saved in store.saved][0] == first.id
+
+
+async def test_row51_a_store_that_fails_is_said_to_who_needs_it_and_to_nobody_else(
+    upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with gateway(providers=in_each_dialect(upstream.url)) as house, openai_at(house) as client:
+        monkeypatch.setattr(house.process.gateway._conversations, "_store", Failing())
+        upstream.play(say("One"))
+        made = await client.responses.create(model="anthropic/m", input="a")
+        assert made.output_text == "One"
+        streamed = await client.responses.create(model="anthropic/m", input="a", stream=True)
+        assert [event.type async for event in streamed][-1] == "response.completed"
+        assert (await ask(house.port, model="openai-chat/m")).text == "One"
+        before = len(upstream.calls)
+        for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel"), ("GET", "?stream=true")):
+            answer = await send(house.port, request(method=method, path=f"/v1/responses/{made.id}{path}"))
+            assert (answer.status, answer.error["code"], "retry-after" in answer.headers) == (503, "server_busy", True)
+        for fields in ({"previous_response_id": made.id}, {"input": [{"type": "item_reference", "id": "msg_1"}]}):
+            body = json.dumps({"model": "anthropic/m", "input": "b", **fields}).encode()
+            answer = await send(house.port, request(body, path="/v1/responses"))
+            assert (answer.status, answer.error["code"]) == (503, "server_busy")
+        assert len(upstream.calls) == before
+
+
+async def test_an_input_that_is_nested_too_deeply_is_refused(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    deep = b'{"model":"openai-chat/m","input":%b"item_reference"%b}' % (b"[" * 50_000, b"]" * 50_000)
+    async with gateway(providers=in_each_dialect(upstream.url)) as house, connect(house.port) as client:
+        client.send(request(deep, path="/v1/responses"))
+        assert (await client.answer()).status == 400

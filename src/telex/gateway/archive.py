@@ -86,9 +86,10 @@ class Archive:
         await asyncio.wrap_future(self._store.write(saved.id, 0, [], encode_outline(outline)))
         await asyncio.wrap_future(self.keeper.finish(saved.id, record, saved.background, release=not spoke))
 
-    async def forget(self, entry: Past) -> None:
-        """Now, whatever was said of how long it is kept. Raises `StoreError`."""
-        await asyncio.wrap_future(self._store.delete(entry.id))
+    async def forget(self, id: str) -> None:
+        """Forget one that has ended now, whatever was said of how long it is kept. Raises `StoreError`."""
+        await self.keeper.written(id)
+        await asyncio.wrap_future(self._store.delete(id))
 
     async def find_key(self, owner: str, key: str) -> tuple[Past, bytes] | Failure | None:
         """What the store has under an owner's Idempotency-Key, and the digest of its request."""

@@ -15,6 +15,7 @@ from telex.gateway.asgi import Headers, Receive, Send, respond, respond_error
 from telex.gateway.entries import AnyReader, Entry, Live, Outline
 from telex.generation.generation import Generation
 from telex.generation.log import Reader
+from telex.generation.reading import Reading
 from telex.stores.ports import StoreError
 from telex.telemetry.logs import log
 
@@ -132,6 +133,17 @@ async def read_whole(reader: AnyReader) -> bytes:
         await reader.wait()
         body.append(reader.take())
     return b"".join(body)
+
+
+async def read_reply(entry: Entry, reading: Reading) -> bytes:
+    """The body of one that is complete. Raises `StoreError`."""
+    reader = entry.join(reading)
+    try:
+        if body := await read_whole(reader):
+            return body
+    finally:
+        entry.leave(reader)
+    raise StoreError(f"{entry.id} was forgotten while it was read")
 
 
 def server_timing(generation: Generation) -> bytes:

@@ -15,7 +15,7 @@ from telex.dialects import DIALECTS
 from telex.gateway.access import key_of
 from telex.gateway.archive import Archive, unreadable
 from telex.gateway.asgi import error_headers, error_response, problem
-from telex.gateway.deliver import read_whole, wants_numbers
+from telex.gateway.deliver import read_reply, wants_numbers
 from telex.gateway.entries import Bare, Live, Past
 from telex.gateway.following import Following
 from telex.generation.crossing import Crossing
@@ -89,13 +89,10 @@ class Generations:
         headers = {name.decode(): value.decode() for name, value in entry.headers}
         if (failure := entry.outline.failure) is not None:
             return error_response(DIALECTS[dialect], failure, headers, entry.id)
-        reader = entry.join(reading)
         try:
-            body = await read_whole(reader)
+            body = await read_reply(entry, reading)
         except StoreError as error:
             return problem_response(unreadable(error))
-        finally:
-            entry.leave(reader)
         return Response(body, 200, headers, "application/json")
 
     async def _stream(self, request: HttpRequest) -> Response:

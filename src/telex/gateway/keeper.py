@@ -138,6 +138,11 @@ class Keeper:
         keeping.over.set()
         keeping.news.set()
 
+    async def written(self, id: str) -> None:
+        """Return when the store has all of one that ended, or it is given up."""
+        if writing := [task for task in self._tasks if task.get_name() == id]:
+            await asyncio.wait(writing)
+
     async def sweep(self) -> None:
         """Forget what is old or too much: now and then, and when much has been written."""
         while True:

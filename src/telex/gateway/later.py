@@ -15,7 +15,7 @@ from telex.gateway.stored import response_of
 
 
 async def deliver_later(accepted: Accepted, receive: Receive, send: Send) -> None:
-    """The whole answer if it comes in the time for which its client waits; else where to come back."""
+    """The whole answer if it comes in the time for which its client waits; else where to come back. Raises `StoreError`."""
     entry, more = accepted.entry, list(AGAIN) if accepted.again else []
     outline = entry.outline
     if accepted.wait and outline.reading.whole:
@@ -30,7 +30,7 @@ async def deliver_later(accepted: Accepted, receive: Receive, send: Send) -> Non
     if outline.failure is not None and not outline.spoke and not accepted.again:
         await respond_error(send, DIALECTS[outline.reading.dialect], outline.failure, [*entry.headers, *more], entry.id)
     elif accepted.native:
-        await respond(send, 200, json.encode(response_of(entry)), [*entry.headers, *more])
+        await respond(send, 200, json.encode(await response_of(entry)), [*entry.headers, *more])
     else:
         where: Headers = [(b"location", f"{ROOT}/{entry.id}".encode()), (b"preference-applied", b"respond-async")]
         await respond(send, 202, json.encode(entry.record), [*entry.headers, *where, *more])

@@ -13,10 +13,11 @@ from telex.core import json
 from telex.core.errors import Failure
 from telex.core.messages import Fields
 from telex.dialects import DIALECTS, openai_responses
-from telex.dialects.openai_responses.reply import status_object
+from telex.dialects.openai_responses.reply import IN_BACKGROUND, status_object
 from telex.gateway.access import key_of
 from telex.gateway.archive import Archive, unreadable
 from telex.gateway.asgi import error_response
+from telex.gateway.deliver import read_reply
 from telex.gateway.entries import Entry, Live, Past
 from telex.gateway.following import Following
 from telex.gateway.generations import STOPPED, read_number
@@ -28,8 +29,10 @@ ROOT = "/v1/responses"
 NAME = openai_responses.NAME
 PREFIX = openai_responses.REPLY_ID
 
-STATUSES = {"queued": "queued", "running": "in_progress", "complete": "completed", "cancelled": "cancelled"}
-"""What this dialect calls the states of a generation; all others have failed."""
+STATUSES = {"queued": "queued", "running": "in_progress", "cancelled": "cancelled"}
+"""What this dialect calls the states of a generation that is not complete; all others have failed."""
+
+NO_EVENTS = "Its events are not here: only those of a response with 'background' are kept."
 
 
 class StoredResponses:
@@ -47,69 +50,63 @@ class StoredResponses:
         ]
 
     async def _retrieve(self, request: HttpRequest) -> Response:
+        streams = request.query_params.get("stream") == "true"
         try:
-            if request.query_params.get("stream") == "true":
-                return await self._stream(request)
-            held = await self._held(request)
-            found = held.response if held is not None else await self._in_background(request)
+            found = await self._find(request)
+            if isinstance(found, Live | Past) and not streams:
+                return answer(await response_of(found))
         except StoreError as error:
             return refuse(unreadable(error))
-        if isinstance(found, Live | Past):
-            found = response_of(found)
-        return refuse(found) if isinstance(found, Failure) else answer(found)
-
-    async def _stream(self, request: HttpRequest) -> Response:
-        """Its events from a number on, and then what comes."""
-        entry, after = await self._in_background(request), read_number(request.query_params.get("starting_after"))
-        if isinstance(entry, Failure):
-            held = await self._held(request)
-            whole = "Only a response that was made with 'background' can be streamed later."
-            return refuse(entry if held is None else Failure("bad_request", whole, "stream", code="invalid_value"))
-        if isinstance(after, Failure):
-            return refuse(replace(after, param="starting_after"))
-        return Following(entry, replace(entry.outline.reading, whole=False), 0 if after is None else after + 1, False)
+        if isinstance(found, Failure):
+            return refuse(found)
+        if isinstance(found, Held):
+            return refuse(wrong(NO_EVENTS, "stream")) if streams else answer(found.response)
+        return stream(found, request.query_params.get("starting_after"))
 
     async def _delete(self, request: HttpRequest) -> Response:
         id = request.path_params["id"]
         try:
-            entry = await self._in_background(request)
-            if isinstance(entry, Live) and not entry.ended:
-                return refuse(Failure("bad_request", "It still runs: cancel it first.", code="invalid_value"))
-            dropped = await self._conversations.drop(key_of(request.scope).id, id)
-            if isinstance(entry, Past):
-                await self._archive.forget(entry)
+            found = await self._find(request)
+            if isinstance(found, Failure):
+                return refuse(found)
+            if isinstance(found, Live) and not found.ended:
+                return refuse(wrong("It still runs: cancel it first."))
+            await self._conversations.drop(key_of(request.scope).id, id)
+            if isinstance(found, Live | Past):
+                await self._archive.forget(found.id)
         except StoreError as error:
             return refuse(unreadable(error))
-        if not dropped and isinstance(entry, Failure):
-            return refuse(entry)
         return answer({"id": id, "object": "response.deleted", "deleted": True})
 
     async def _input_items(self, request: HttpRequest) -> Response:
+        id = request.path_params["id"]
         try:
-            held = await self._held(request)
+            input = await self._conversations.find_input(key_of(request.scope).id, id)
         except StoreError as error:
             return refuse(unreadable(error))
-        page = input_list(held, request.path_params["id"], dict(request.query_params)) if held is not None else unknown(request)
+        page = input_list(input, id, dict(request.query_params)) if input is not None else unknown(request)
         return refuse(page) if isinstance(page, Failure) else answer(page)
 
     async def _cancel(self, request: HttpRequest) -> Response:
         """The response, once it has ended: whatever came first. Those that somebody waited for can't be cancelled."""
         try:
-            entry = await self._in_background(request)
-            held = await self._held(request)
+            found = await self._find(request)
+            if isinstance(found, Live) and not found.ended:
+                found.generation.stop(STOPPED)
+                await found.generation.finished()
+                found = await self._find(request)
+            if isinstance(found, Live | Past):
+                return answer(await response_of(found))
         except StoreError as error:
             return refuse(unreadable(error))
-        if isinstance(entry, Failure):
-            over = Failure("bad_request", "Only a response with 'background' can be cancelled.", code="invalid_value")
-            return refuse(entry if held is None else over)
-        if isinstance(entry, Live):
-            entry.generation.stop(STOPPED)
-            await entry.generation.finished()
-            held = await self._held(request)
-        return answer(held.response if held is not None else response_of(entry))
+        return refuse(found if isinstance(found, Failure) else wrong("Only a response with 'background' can be cancelled."))
 
-    async def _held(self, request: HttpRequest) -> Held | None:
-        return await self._conversations.find(key_of(request.scope).id, request.path_params["id"])
+    async def _find(self, request: HttpRequest) -> Entry | Held | Failure:
+        """The generation behind a response that was asked for with `background`; of others the response itself. Raises `StoreError`."""
+        found = await self._in_background(request)
+        if not isinstance(found, Failure) or found.kind == "busy":
+            return found
+        return await self._conversations.find(key_of(request.scope).id, request.path_params["id"]) or found
 
     async def _in_background(self, request: HttpRequest) -> Entry | Failure:
         """The generation behind a response that was asked for with `background`."""
@@ -124,16 +121,30 @@ class StoredResponses:
         return found
 
 
-def response_of(entry: Entry) -> Fields:
-    """As far as it is known without what it says: of one that has none, or that has not ended."""
-    record, outline = entry.record, entry.outline
-    failure = outline.failure if entry.ended else None
-    head = {"id": outline.reading.name, "object": "response", "created_at": outline.reading.created, "model": record["model"]}
-    return status_object(head, STATUSES.get(record["status"], "failed"), failure)
+async def response_of(entry: Entry) -> Fields:
+    """As far as it is known: what it says only once it is complete. Raises `StoreError`."""
+    record, reading = entry.record, entry.outline.reading
+    if record["status"] == "complete":
+        response: Fields = json.decode(await read_reply(entry, replace(reading, whole=True)))
+        return response | IN_BACKGROUND
+    head = {"id": reading.name, "object": "response", "created_at": reading.created, "model": record["model"]}
+    return status_object(head, STATUSES.get(record["status"], "failed"), entry.outline.failure)
+
+
+def stream(entry: Entry, starting_after: str | None) -> Response:
+    """Its events behind that number, and then what comes."""
+    after = read_number(starting_after)
+    if isinstance(after, Failure):
+        return refuse(replace(after, param="starting_after"))
+    return Following(entry, replace(entry.outline.reading, whole=False), 0 if after is None else after + 1, False)
 
 
 def unknown(request: HttpRequest) -> Failure:
     return Failure("not_found", f"There is no response '{request.path_params['id']}' here.", "id", code="not_found")
+
+
+def wrong(why: str, param: str = "") -> Failure:
+    return Failure("bad_request", why, param, code="invalid_value")
 
 
 def answer(value: object) -> Response:

@@ -38,6 +38,9 @@ DEFAULTS: Fields = {
 }
 """Fields that a response must have, as they are where nothing is known of them; so said, they say nothing."""
 
+IN_BACKGROUND: Fields = {"background": True, "store": True}
+"""What a response says that nobody waits for, whichever provider made it, and whatever it was told."""
+
 COMPLETED, INCOMPLETE = "completed", "incomplete"
 REASONS = {
     "length": "max_output_tokens",
@@ -92,4 +95,4 @@ def usage_object(usage: Usage, foreign: bool = False) -> Fields:
 def status_object(head: Fields, status: str, failure: Failure | None) -> Fields:
     """A response that runs in the background, or that ended with nothing to show; `failure`: why, unless it was cancelled."""
     error = error_of_response(failure) if failure is not None and status == "failed" else None
-    return response_object(head, status, [], {"background": True, "store": True, "error": error})
+    return response_object(head, status, [], {**IN_BACKGROUND, "error": error})

@@ -291,7 +291,7 @@ async def test_who_was_answered_goes_on_at_once(upstream: ScriptedUpstream, monk
         reference: Any = [{"type": "item_reference", "id": first.output[0].id}, {"role": "user", "content": "c"}]
         await client.responses.create(model="anthropic/m", input=reference)
         assert told(upstream) == [("assistant", "One"), ("user", "c")]
-        assert [saved.id for saved in store.saved][0] == first.id
+        assert store.saved[0].id == first.id
 
 
 async def test_row51_a_store_that_fails_is_said_to_who_needs_it_and_to_nobody_else(

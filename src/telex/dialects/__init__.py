@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from telex.core.errors import Failure
-from telex.core.events import Event, PartDelta
+from telex.core.events import Event, PartDelta, Start
 from telex.core.messages import Fields, Reply, Request
 from telex.core.sse import Frame
 from telex.dialects import anthropic, gemini, openai_chat, openai_responses
@@ -37,9 +37,11 @@ class StreamDecoder(Protocol):
 
 
 class StreamEncoder(Protocol):
-    """Events to frames as bytes; a pure function of what it is made with and fed."""
+    """Events to frames as bytes; a pure function of what it is made with and fed. `resume`: what is fed next stands behind `last`, the last
+    frame of a provider's own that passed as it was, of a reply that began with `start`."""
 
     def feed(self, event: Event) -> list[bytes]: ...
+    def resume(self, start: Start, last: bytes) -> None: ...
 
 
 class MakesDecoder(Protocol):

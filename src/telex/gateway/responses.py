@@ -233,7 +233,7 @@ def without_id(item: Fields) -> Fields:
 
 
 def input_list(input: list[Fields], id: str, query: dict[str, str]) -> Fields | Failure:
-    """A page of the items that the response of that id was asked with. `query`: `order` (`desc` unless said), `limit` (1 to 100), `after`."""
+    """A page of the items that the response of that id was asked with. `query`: `order` (`desc` if unsaid), `limit` (1 to 100), `after`."""
     limit = query.get("limit", "20")
     if not (limit.isdecimal() and 1 <= int(limit) <= 100):
         return Failure("bad_request", "Invalid 'limit': expected a number from 1 to 100.", "limit", code="invalid_value")

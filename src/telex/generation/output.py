@@ -79,6 +79,8 @@ class StreamOutput:
         self._dialect = dialect
         self._encoder = dialect.Encoder(include_usage, naming.name or naming.id, naming.created)
         self._include_usage = include_usage
+        self._start = Start("", "")
+        self._last = b""  # that passed
 
     def frame(self, raw: bytes, events: list[Event]) -> list[bytes]:
         if not self._verbatim:
@@ -86,7 +88,12 @@ class StreamOutput:
         for event in events:
             if type(event) not in ABOUT_REPLY or (isinstance(event, Extra) and event.choice >= 0):
                 return self._pass(raw, events[-1])
-        return [] if any(map(self._unasked, events)) else [raw]
+            if type(event) is Start:
+                self._start = event
+        if any(map(self._unasked, events)):
+            return []
+        self._last = raw
+        return [raw]
 
     def glance(self, raw: bytes, event: PartDelta) -> list[bytes]:
         return [raw] if self._verbatim else self._encoder.feed(event)
@@ -95,12 +102,14 @@ class StreamOutput:
         return self._encode(events)
 
     def fail(self, failure: Failure) -> list[bytes]:
+        if self._last:
+            self._encoder.resume(self._start, self._last)
         return self._encoder.feed(failure)
 
     def _pass(self, raw: bytes, last: Event) -> list[bytes]:
         if isinstance(last, Failure):
             return []
-        frame = raw or (self._dialect.TERMINATOR if isinstance(last, Done) else b"")
+        frame = self._last = raw or (self._dialect.TERMINATOR if isinstance(last, Done) else b"")
         return [frame] if frame else []
 
     def _encode(self, events: Iterable[Event]) -> list[bytes]:

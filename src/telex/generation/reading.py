@@ -89,14 +89,17 @@ class Rendition:
         self._theirs = b""  # both as JSON has them, so that neither is found in the words of a reply, whose quotes are escaped
 
     def feed(self, entry: bytes) -> list[Any]:
-        frames = self._read(entry)
-        return [frame.replace(self._theirs, self._name) for frame in frames] if self._theirs else frames
+        return self._call(self._read(entry))
 
     def end(self, failure: Failure | None) -> list[Any]:
         if failure is not None:
-            return list(self._output.fail(failure))
+            return self._call(list(self._output.fail(failure)))
         decoder = self._decoder
-        return list(self._output.frame(b"", decoder.end())) if decoder is not None and not decoder.ended else []
+        return self._call(list(self._output.frame(b"", decoder.end()))) if decoder is not None and not decoder.ended else []
+
+    def _call(self, frames: list[Any]) -> list[Any]:
+        """The frames under the name that the reply has here."""
+        return [frame.replace(self._theirs, self._name) for frame in frames] if self._theirs else frames
 
     def _read(self, entry: bytes) -> list[Any]:
         decoder, output, frames = self._decoder, self._output, list[Any]()

@@ -62,6 +62,9 @@ class Encoder:
         self._text_logprobs: list[Token] = []
         self._refusal_logprobs: list[Token] = []
 
+    def resume(self, start: Start, last: bytes) -> None:
+        """What says that a stream broke is the same wherever it breaks."""
+
     def feed(self, event: Event) -> list[bytes]:
         if (echoed := self._echo.say(event)) is not None:
             return [echoed]

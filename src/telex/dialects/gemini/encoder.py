@@ -45,6 +45,9 @@ class Encoder:
         self._usage: Usage | None = None
         self._extra: Fields = {}
 
+    def resume(self, start: Start, last: bytes) -> None:
+        """What says that a stream broke is the same wherever it breaks."""
+
     def feed(self, event: Event) -> list[bytes]:
         match event:
             case PartDelta():

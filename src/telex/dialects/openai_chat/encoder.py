@@ -57,6 +57,9 @@ class Encoder:
         self._extra: Fields = {}
         self._unsent = False  # fields of the reply that no frame has carried yet
 
+    def resume(self, start: Start, last: bytes) -> None:
+        """What says that a stream broke is the same wherever it breaks."""
+
     def feed(self, event: Event) -> list[bytes]:
         if (frame := self._echo.say(event)) is not None:
             return [frame]

@@ -50,6 +50,13 @@ class Encoder:
             return []
         return [self._frame(type, fields) for type, fields in self._events(event)]
 
+    def resume(self, start: Start, last: bytes) -> None:
+        """Go on with its name and behind its number."""
+        self._start(start)
+        for frame in sse.Decoder().feed(last):
+            number = json.decode(frame.data).get("sequence_number")
+            self._sequence = number + 1 if isinstance(number, int) else 0
+
     def _frame(self, type: str, fields: Fields) -> bytes:
         data = {"type": type, "sequence_number": self._sequence, **fields}
         self._sequence += 1

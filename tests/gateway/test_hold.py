@@ -332,6 +332,18 @@ async def test_cancelling_what_is_not_kept_answers_with_its_record() -> None:
             assert (await get(house.port, f"{ROOT}/{generation.id}")).json == said.json
 
 
+async def test_who_has_no_id_yet_cancels_by_the_key_of_its_call() -> None:
+    with ScriptedUpstream((Stall(),)) as upstream:
+        async with gateway(upstream.url) as house, connect(house.port) as client:
+            client.send(asking("hold", True, **{"idempotency-key": "k-1"}))
+            await upstream.until(1)
+            client.leave()
+            assert is_problem(await send(house.port, request(path=f"{ROOT}/k-2/cancel")), 404)
+            said = await send(house.port, request(path=f"{ROOT}/k-1/cancel"))
+            assert (said.status, said.json["status"]) == (200, "cancelled")
+            await upstream.calls[0].until("left_at", CEILING)
+
+
 # ---- the gateway leaves
 
 

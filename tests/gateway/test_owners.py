@@ -218,3 +218,15 @@ async def test_a_generation_knows_whose_it_is(house: House, upstream: ScriptedUp
         upstream.play(say("One"))
         await ask(open_house.port)
     assert [generation.owner for generation in ended] == ["key_anna", ""]
+
+
+async def test_row44_nobody_else_cancels_by_its_key(house: House, upstream: ScriptedUpstream, anna: str, bert: str) -> None:
+    gate = threading.Event()
+    upstream.play(gated(gate))
+    path, headers = with_key("/v1/chat/completions", anna)
+    async with connect(house.port) as client:
+        client.send(request(chat(model="openai-chat/m"), path=path, headers={**headers, "idempotency-key": "k-1"}))
+        await client.head()
+        assert (await look(house, bert, f"{ROOT}/k-1/cancel", "POST")).status == 404
+        assert (await look(house, anna, f"{ROOT}/k-1/cancel", "POST")).json["status"] == "cancelled"
+    gate.set()

@@ -39,6 +39,7 @@ from telex.gateway.asgi import (
 from telex.gateway.deliver import AGAIN, NONE, deliver, wants_numbers
 from telex.gateway.generations import ROOT, Generations
 from telex.gateway.intake import ClientLeft, check_origin, headers_of, read_body
+from telex.gateway.keyed import Keyed
 from telex.gateway.later import deliver_later
 from telex.gateway.openapi import document
 from telex.gateway.reception import Reception
@@ -71,7 +72,8 @@ class Gateway:
         self._archive = Archive(store.generations, config.retention, now)
         self._access = Access(config, store.keys)
         self._conversations = Conversations(store.responses, seconds_of(config.retention.jobs), now)
-        self._reception = Reception(lambda: self._config, engine, self._archive, self.admission, self._conversations)
+        self._keyed = Keyed(self._archive)
+        self._reception = Reception(lambda: self._config, engine, self._archive, self._keyed, self.admission, self._conversations)
         self._created = int(time.time())
         self._rest = Starlette(
             routes=[
@@ -80,7 +82,7 @@ class Gateway:
                 Route("/openapi.json", self._describe),
                 Route("/", self._hello, methods=["HEAD"]),
                 *StoredResponses(self._conversations, self._archive).routes,
-                *Generations(self._archive).routes,
+                *Generations(self._archive, self._keyed).routes,
                 *(Route(f"{root}models", self._models) for root in API),
                 *(Route(f"{root}models/{{name:path}}", self._model) for root in API),
             ],

@@ -18,6 +18,7 @@ from telex.gateway.asgi import error_headers, error_response, problem
 from telex.gateway.deliver import read_reply, wants_numbers
 from telex.gateway.entries import Bare, Live, Past
 from telex.gateway.following import Following
+from telex.gateway.keyed import Keyed
 from telex.generation.crossing import Crossing
 from telex.generation.reading import Reading
 from telex.stores.ports import StoreError
@@ -41,8 +42,9 @@ class Generations:
     A key finds its own; an admin's also finds the records of others' and cancels them, but reads nothing of what they say.
     """
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, keyed: Keyed) -> None:
         self._archive = archive
+        self._keyed = keyed
         self.routes = [
             Route(ROOT, self._list),
             Route(f"{ROOT}/{{id}}", self._record),
@@ -69,8 +71,9 @@ class Generations:
         return problem_response(entry) if isinstance(entry, Failure) else json_response(entry.record)
 
     async def _cancel(self, request: HttpRequest) -> Response:
-        """The record, once it has ended: whatever came first."""
-        entry = await self._find(request, admitted(request))
+        """The record, once it has ended: whatever came first. Who has no id yet names it by its Idempotency-Key."""
+        named = await self._keyed.find(key_of(request.scope).id, request.path_params["id"])
+        entry = self._archive.live(named) if named is not None else await self._find(request, admitted(request))
         if isinstance(entry, Failure):
             return problem_response(entry)
         if isinstance(entry, Live):

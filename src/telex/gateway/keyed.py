@@ -67,6 +67,11 @@ class Keyed:
         past, same = found
         return past if same == digest else MISMATCH
 
+    async def find(self, owner: str, key: str) -> Generation | None:
+        """The generation that is here under a key, also if it is just being made."""
+        held = self._claims.get((owner, key))
+        return await asyncio.shield(held.settled) if held is not None else None
+
     def _follow(self, owner: str, key: str, claim: Claim) -> None:
         generation = claim.settled.result()
         if generation is None:

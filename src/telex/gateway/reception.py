@@ -58,7 +58,13 @@ class Reception:
     """One for all requests. `config`: the one that holds now. `draining`: whether nothing may begin any more."""
 
     def __init__(
-        self, config: Callable[[], Config], engine: Engine, archive: Archive, admission: Admission, conversations: Conversations
+        self,
+        config: Callable[[], Config],
+        engine: Engine,
+        archive: Archive,
+        keyed: Keyed,
+        admission: Admission,
+        conversations: Conversations,
     ) -> None:
         self.draining = False
         self._config = config
@@ -66,7 +72,7 @@ class Reception:
         self._archive = archive
         self._admission = admission
         self._conversations = conversations
-        self._keyed = Keyed(archive)
+        self._keyed = keyed
 
     async def accept(self, id: str, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Accepted | Failure:
         """The generation that a request asks for. Raises `ClientLeft`."""

@@ -208,11 +208,10 @@ async def settled(call: Call) -> None:
             await asyncio.sleep(0.2)
 
 
-@each_place
 @each_colour
-async def test_a_reader_that_stops_holds_the_provider_up_and_gets_all_of_it_later(colour: Colour, place: Place) -> None:
+async def test_a_reader_that_stops_holds_the_provider_up_and_gets_all_of_it_later(colour: Colour) -> None:
     size = 32 << 20
-    async with asked(colour, place, pour(size)) as (client, upstream):
+    async with asked(colour, "here", pour(size)) as (client, upstream):
         async with client.stream(QUESTION, model="up/m") as stream:
             texts = stream.smoothed(0.0)
             await anext(texts)
@@ -225,6 +224,17 @@ async def test_a_reader_that_stops_holds_the_provider_up_and_gets_all_of_it_late
                 total += len(text)
         assert total > 0.9 * size
         await call.until("finished")
+
+
+@each_colour
+async def test_where_a_reader_stops_a_gateway_keeps_the_rest_for_it(colour: Colour) -> None:
+    """So that it can be come back to: the provider is not held up, and the reader's own process takes no more than it reads."""
+    size = 32 << 20
+    async with asked(colour, "gateway", pour(size)) as (client, upstream), client.stream(QUESTION, model="up/m") as stream:
+        texts = stream.smoothed(0.0)
+        await anext(texts)
+        await upstream.calls[0].until("finished")
+        assert sum([len(text) async for text in texts]) > 0.9 * size
 
 
 @each_colour

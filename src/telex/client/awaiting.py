@@ -221,6 +221,7 @@ class AsyncStream(AsyncReading[T]):
             await end(generation)
             raise
         if generation.ended and not generation.committed:
+            await end(generation)
             self._raise()
         return self
 

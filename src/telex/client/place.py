@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +23,9 @@ T = TypeVar("T")
 GATEWAY = "gateway"
 """The name of the one provider of a client through a gateway."""
 
+ON_DISCONNECT, KEY = "telex-on-disconnect", "idempotency-key"
+"""The headers by which a call through a gateway can be come back to."""
+
 TIMEOUTS = "telex-timeouts"
 """The header that tells a gateway the time limits of a call."""
 
@@ -36,10 +40,13 @@ class Place(Struct, frozen=True):
     gateway: bool = False
 
     def route(self, model: str) -> Route | None:
-        """Through a gateway every model's name passes as it is, and is tried once, since the gateway itself tries again."""
+        """Through a gateway every model's name passes as it is, and is tried once, since the gateway itself tries again. The route is for
+        one call: it has the key by which that resumes where its connection breaks."""
         if not self.gateway:
             return None
-        return Route(model, (Target(GATEWAY, model),), self.config.timeouts, retries=0)
+        key = uuid4().hex
+        headers = {ON_DISCONNECT: "hold", KEY: key}
+        return Route(model, (Target(GATEWAY, model),), self.config.timeouts, retries=0, headers=headers, key=key)
 
     def limit(self, route: Route, limits: dict[str, float]) -> Route:
         """The route with the time limits of one call. A gateway is told them and says itself which one is over."""
@@ -47,7 +54,7 @@ class Place(Struct, frozen=True):
             return route
         if not self.gateway:
             return route.over(limits)
-        return msgspec.structs.replace(route, timeouts=around(limits), headers={TIMEOUTS: spell(limits)})
+        return msgspec.structs.replace(route, timeouts=around(limits), headers={**route.headers, TIMEOUTS: spell(limits)})
 
 
 def around(limits: dict[str, float]) -> Timeouts:

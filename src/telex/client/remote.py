@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -56,8 +55,7 @@ class Remote:
         outgoing = self._address(request, route)
         if isinstance(outgoing, Failure):
             return outgoing
-        own = {"prefer": "respond-async", "idempotency-key": uuid.uuid4().hex}
-        answer = await self._call("POST", outgoing.path, outgoing.body, {**outgoing.headers, **route.headers, **own})
+        answer = await self._call("POST", outgoing.path, outgoing.body, {**outgoing.headers, **route.headers, "prefer": "respond-async"})
         if isinstance(answer, Answer) and answer.status == 200:
             return Failure("unsupported", "What answered there takes no jobs as a gateway of Telex does: it answered at once.")
         record = read_record(answer)

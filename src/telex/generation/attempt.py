@@ -13,7 +13,7 @@ from telex.dialects import Dialect, StreamDecoder
 from telex.generation.log import HIGH_WATER, REPLY_LIMIT, Entries, Log
 from telex.generation.output import Output
 from telex.metering.meter import Meter
-from telex.upstream.connection import Channel
+from telex.upstream.connection import Flow
 from telex.upstream.timers import Loop, Promise, Timer
 
 ERROR_LIMIT = 64 << 10
@@ -32,7 +32,7 @@ LINGER = 1.0
 class Attempt:
     """`verdict` is None once the first content came (or the whole reply), else why it did not. `ended` follows a good verdict.
 
-    It receives what a channel pushes, from `on_connected` on, and never waits: `loop` is an event loop, or stands in for one.
+    It receives what a connection pushes, from `on_connected` on, and never waits: `loop` is an event loop, or stands in for one.
     Frames are held back until `commit`, so that a failed attempt leaves no trace. `headers`: of the answer. `meter`, `output`: fed with
     what came.
     """
@@ -70,8 +70,14 @@ class Attempt:
         self._size = 0
         self._over = False  # nothing that still arrives counts
         self._status = 0
-        self._connection: Channel | None = None
+        self._connection: Flow | None = None
         self._timer: Timer | None = None
+        self._suspended: float | None = None  # since when
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing that still arrives counts."""
+        return self._over
 
     @property
     def streams(self) -> bool:
@@ -98,13 +104,26 @@ class Attempt:
 
     def excuse(self, seconds: float) -> None:
         """A silence of the reader's: the clocks that wait for the provider did not run meanwhile."""
+        self._began += seconds
         self._last_bytes += seconds
         self._last_content += seconds
         self._rewatch()
 
+    def suspend(self) -> None:
+        """Its channel has no connection: until `restore` only the clock of the whole runs."""
+        if self._suspended is None:
+            self._suspended = self._loop.time()
+            self._rewatch()
+
+    def restore(self) -> None:
+        now, since, self._suspended = self._loop.time(), self._suspended, None
+        if since is not None:
+            self.excuse(now - since)
+            self._last_bytes = now
+
     # what the connection says
 
-    def on_connected(self, connection: Channel) -> None:
+    def on_connected(self, connection: Flow) -> None:
         self._connection = connection
         self._began = self._last_bytes = self._last_content = self._loop.time()
         self.meter.connected(self._began)
@@ -311,7 +330,7 @@ class Attempt:
     def _clocks(self) -> list[tuple[str, float, float]]:
         """(name, limit in seconds, when it is over) of every clock that runs now. Who waits for the whole has only the total."""
         limits, clocks = self._timeouts, [("total", self._timeouts.total, self._end)]
-        if not self._stream:
+        if not self._stream or self._suspended is not None:
             return clocks
         if self._log.drained is not None:  # paused by us: look again later
             return [*clocks, ("idle", limits.idle, self._loop.time() + limits.idle)]

@@ -14,6 +14,7 @@ from telex.core.events import Event
 from telex.core.messages import Request
 from telex.generation.attempt import Attempt
 from telex.generation.backend import LIST_SECONDS, Backend
+from telex.generation.carrying import Carrier
 from telex.generation.catalog import Catalog, Route
 from telex.generation.log import Log
 from telex.generation.run import CANCELLED, Run, Try
@@ -22,7 +23,7 @@ from telex.local.errors import LocalModelError
 from telex.local.threaded import ThreadedModel
 from telex.routing import policy
 from telex.tokens.fit import exceed
-from telex.upstream.address import render_request
+from telex.upstream.address import Origin, render_request
 from telex.upstream.blocking import Exchange, Transport, fetch
 from telex.upstream.endpoint import Endpoint
 from telex.upstream.timers import Timers
@@ -58,7 +59,7 @@ class BlockingGeneration(Run):
         self._local = local
         self._stopping = threading.Event()
         self._stopped = CANCELLED
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | Carrier | None = None
         self._attempt: Attempt | None = None
         self._away: float | None = None  # since when nobody pulls
         self.idle = threading.Event()  # no thread is in `open` or `take`
@@ -149,8 +150,8 @@ class BlockingGeneration(Run):
         if (limited := self._take(tried)) is not None:
             return limited
         attempt = tried.attempt = self._make_attempt(target)
-        self._exchange = exchange = Exchange(self._transport, endpoint.origin, self._timers, self._patience)
-        exchange.send(render_request(endpoint.head, outgoing.body, outgoing.headers), attempt, lambda: attempt.on_connected(exchange))
+        request = render_request(endpoint.head, outgoing.body, outgoing.headers)
+        self._exchange = exchange = self._make_exchange(attempt, target, endpoint.origin, request)
         while not attempt.verdict.done():
             if self._stopping.is_set():
                 attempt.abort()
@@ -158,6 +159,15 @@ class BlockingGeneration(Run):
                 return CANCELLED
             exchange.pump()
         return self._in_time(attempt.verdict.result())
+
+    def _make_exchange(self, attempt: Attempt, target: Target, origin: Origin, request: bytes) -> Exchange | Carrier:
+        """What carries an attempt; it is sent with the first `pump`."""
+        if self.route.key:
+            resuming = self._make_resuming(attempt, target, origin, request)
+            return Carrier(resuming, self._transport, self._timers, lambda: self._patience)
+        exchange = Exchange(self._transport, origin, self._timers, self._patience)
+        exchange.send(request, attempt, lambda: attempt.on_connected(exchange))
+        return exchange
 
     def _endpoint(self, target: Target, path: str) -> Endpoint | Failure:
         backend = self._backends[target.provider]

@@ -26,8 +26,8 @@ Allowed = Collection[str] | None
 
 class Route(Struct, frozen=True):
     """What a model name means. `strict`: nothing of a request may be dropped. `check_context`: prompts that are too long are not sent.
-    `headers`: what else the targets are told. `hasty`: the time limits that are the caller's own, so that one that is over says nothing of
-    the target. The rest is as in the configuration.
+    `headers`: what else the targets are told. `key`: of a call at a gateway (Idempotency-Key), by which it is resumed. `hasty`: the time
+    limits that are the caller's own, so that one that is over says nothing of the target. The rest is as in the configuration.
     """
 
     model: str
@@ -41,6 +41,7 @@ class Route(Struct, frozen=True):
     on_disconnect: OnDisconnect = "cancel"
     hold: float = 20.0
     headers: dict[str, str] = {}
+    key: str = ""
     hasty: frozenset[str] = frozenset()
     limits: Limits = UNLIMITED
 

@@ -12,6 +12,7 @@ from telex.core.messages import Request
 from telex.dialects.translate import Outgoing
 from telex.generation.attempt import Attempt
 from telex.generation.backend import Backend
+from telex.generation.carrying import carry
 from telex.generation.catalog import Route
 from telex.generation.kept import KeptLog
 from telex.generation.log import Log, Reader
@@ -51,6 +52,7 @@ class Generation(Run):
         self._running: dict[int, tuple[Try, asyncio.Task[Failure | None]]] = {}
         self._waiter = self._loop.create_future()
         self._task: asyncio.Task[None] | None = None
+        self._carrying: asyncio.Task[None] | None = None  # of an attempt that resumes
         self._stopped = CANCELLED
 
     def start(self) -> None:
@@ -106,6 +108,8 @@ class Generation(Run):
         """Return at the end."""
         if self._task is not None:
             await asyncio.wait([self._task])
+        if self._carrying is not None:
+            await asyncio.wait([self._carrying])
 
     async def _run(self) -> None:
         try:
@@ -193,9 +197,10 @@ class Generation(Run):
         if (limited := self._take(tried)) is not None:
             return limited
         tried.attempt = self._make_attempt(target)
-        return await self._send(tried.attempt, endpoint, outgoing)
+        send = self._send_resuming if self.route.key else self._send
+        return await send(tried, tried.attempt, endpoint, outgoing)
 
-    async def _send(self, attempt: Attempt, endpoint: Endpoint, outgoing: Outgoing) -> Failure | None:
+    async def _send(self, tried: Try, attempt: Attempt, endpoint: Endpoint, outgoing: Outgoing) -> Failure | None:
         """The verdict. When cancelled, the connection is closed at once."""
         connection = self._pool.take(endpoint.origin) or await self._pool.open(endpoint.origin, self._patience)
         if isinstance(connection, Failure):
@@ -203,6 +208,17 @@ class Generation(Run):
         connection.send(render_request(endpoint.head, outgoing.body, outgoing.headers), attempt)
         attempt.on_connected(connection)
         return await settled(attempt.verdict, attempt)
+
+    async def _send_resuming(self, tried: Try, attempt: Attempt, endpoint: Endpoint, outgoing: Outgoing) -> Failure | None:
+        """The same at a gateway."""
+        request = render_request(endpoint.head, outgoing.body, outgoing.headers)
+        resuming = self._make_resuming(attempt, tried.target, endpoint.origin, request)
+        self._carrying = self._loop.create_task(carry(resuming, self._pool, lambda: self._patience))
+        try:
+            return self._in_time(await settled(attempt.verdict, attempt))
+        except asyncio.CancelledError:
+            resuming.abort()  # the attempt does not know it before there is a connection
+            raise
 
     async def _read(self, number: int) -> Failure | None:
         tried, _ = self._running.pop(number)

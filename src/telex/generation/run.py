@@ -24,6 +24,7 @@ from telex.generation.kept import KeptLog
 from telex.generation.log import Log
 from telex.generation.output import FoldingOutput, Naming, Output, SourceOutput, call
 from telex.generation.reading import Reading, Source, is_verbatim, make_output
+from telex.generation.resuming import Asking, Resuming
 from telex.generation.traffic import Traffic
 from telex.generation.whole import asks_stream
 from telex.limits.table import Holder, Lease, Quota
@@ -32,6 +33,7 @@ from telex.routing import policy
 from telex.routing.balance import Delivery
 from telex.routing.health import Slot
 from telex.tokens.fit import may_exceed, size_of
+from telex.upstream.address import Origin
 from telex.upstream.timers import Loop
 
 EARLY = 0.001
@@ -266,6 +268,11 @@ class Run:
         output, stream = self._make_output(backend), self._streams(target)
         meter = Meter(self.request, self._began)
         return Attempt(self._clock, backend.dialect, decoder, output, self.log, meter, timeouts, end, stream)
+
+    def _make_resuming(self, attempt: Attempt, target: Target, origin: Origin, request: bytes) -> Resuming:
+        """What stands between an attempt at a gateway and its connections."""
+        asking = Asking(self._backends[target.provider], origin, request, self.route.key)
+        return Resuming(self._clock, attempt, asking, self._streams(target), random.random)
 
     def _make_output(self, backend: Backend) -> Output:
         kept = isinstance(self.log, KeptLog)

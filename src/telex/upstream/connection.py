@@ -31,13 +31,18 @@ class Receiver(Protocol):
     def on_bug(self, bug: Exception) -> None: ...
 
 
-class Channel(Protocol):
-    """What carries one exchange for its owner, whatever is beneath: `pause` and `resume` what arrives, `abort` to give it up."""
+class Flow(Protocol):
+    """What arrives, as far as its receiver may hold it up: `pause` and `resume` it, `abort` to give it up."""
 
-    def send(self, request: bytes, receiver: Receiver) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def abort(self) -> None: ...
+
+
+class Channel(Flow, Protocol):
+    """What carries one exchange for its owner, whatever is beneath."""
+
+    def send(self, request: bytes, receiver: Receiver) -> None: ...
 
 
 class Connection(asyncio.BufferedProtocol):

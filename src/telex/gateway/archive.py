@@ -82,7 +82,8 @@ class Archive:
         spoke = bool(frames)
         outline = replace(Past(saved, self._store).outline, failure=failure, spoke=spoke)
         said = {"kind": failure.kind, "message": failure.message, "retry_after": failure.retry_after}
-        record = {**json.decode(saved.record), "status": failure.ending, "failure": said}
+        record = json.decode(saved.record)
+        record |= {"status": failure.ending, "failure": said, "timing": dict.fromkeys(record["timing"])}
         await asyncio.wrap_future(self._store.write(saved.id, 0, [], encode_outline(outline)))
         await asyncio.wrap_future(self.keeper.finish(saved.id, record, saved.background, release=not spoke))
 

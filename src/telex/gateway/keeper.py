@@ -1,7 +1,7 @@
 """What is kept of generations on its way into the store: nobody who reads waits for it, and a job is accepted once it is there.
 
-Each kept generation has a task that writes what came, now and then while it runs and for good at its end. A store that fails disturbs
-nobody: what is here can be come back to while it runs, and what could not be written is tried again.
+One task writes what came of all of them, now and then while they run and for good at their ends. A store that fails disturbs nobody: what
+is here can be come back to while it runs, and what could not be written is tried again.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TypeVar
+from functools import partial
+from typing import Any
 
 from telex.config import Retention
 from telex.config.units import bytes_of, seconds_of
 from telex.core import json
 from telex.core.errors import Failure
 from telex.core.messages import Fields
-from telex.gateway.entries import Outline, encode_outline, outline_of
+from telex.gateway.entries import encode_outline, outline_of
 from telex.gateway.record import record_of
 from telex.generation.generation import Generation
 from telex.generation.kept import KeptLog
+from telex.generation.reading import Source
 from telex.limits.table import AGAIN
 from telex.stores.ports import Generations, Saved, StoreError
 from telex.telemetry.logs import log
-
-T = TypeVar("T")
 
 FLUSH = 0.05
 """Seconds that what came may wait until it is written: so much is lost if the process is killed."""
@@ -49,22 +49,58 @@ MUCH = 10
 
 
 class Keeping:
-    """What of one generation is in the store: whether it is there at all, `written` of its entries, its `outline`. `record`: once it has
-    ended. `why_not`: the last failure to write, if that was the last thing that happened."""
+    """What of one generation is in the store: whether it is `there` at all, `written` of its entries, and its outline as of `state`. `record`:
+    once it has ended; `tries`: how often that could not be written. `why_not`: the last failure to write, if that was the last thing that happened."""
 
     def __init__(self, generation: Generation, saved: Saved) -> None:
         assert isinstance(generation.log, KeptLog)
         self.generation = generation
         self.log: KeptLog = generation.log
         self.saved = saved
-        self.news = asyncio.Event()
-        self.over = asyncio.Event()
         self.there = False
         self.written = 0
-        self.outline: Outline | None = None
+        self.state: tuple[Source | None, bool, Failure | None] | None = None
         self.record: Fields | None = None
+        self.tries = 0
         self.why_not = ""
-        self.log.written = self.news.set
+
+
+class Batch:
+    """What is written of one generation at a time, as calls of the store."""
+
+    def __init__(self, keeping: Keeping, store: Generations, finish: Callable[[Keeping], Future[bool]]) -> None:
+        log, id = keeping.log, keeping.generation.id
+        self.keeping = keeping
+        self.entries = log.entries[keeping.written :]
+        self.state = log.source, keeping.generation.committed, keeping.generation.failure
+        self.ends = keeping.record is not None
+        self.calls: list[Future[Any]] = [] if keeping.there else [store.create(keeping.saved)]
+        reading = encode_outline(outline_of(keeping.generation)) if self.state != keeping.state else b""
+        if self.entries or reading:
+            self.calls.append(store.write(id, keeping.written, self.entries, reading))
+        if self.ends:
+            self.calls.append(finish(keeping))
+
+    async def done(self) -> str:
+        """Return when the store has it, and why not if it has not."""
+        for call in self.calls:
+            try:
+                if call.done():  # as most are, when the first of all is
+                    call.result()
+                else:
+                    await asyncio.wrap_future(call)
+            except StoreError as error:
+                return str(error)
+            except Exception as bug:
+                log.error("store", exc_info=bug)
+                return f"The store failed: {bug!r}."
+        return TAKEN if not self.keeping.there and not self.calls[0].result() else ""
+
+    def note(self) -> None:
+        """The store has it."""
+        self.keeping.there = True
+        self.keeping.written += len(self.entries)
+        self.keeping.state = self.state
 
 
 class Keeper:
@@ -79,10 +115,14 @@ class Keeper:
         self._seconds = {True: seconds_of(retention.jobs), False: seconds_of(retention.resumable)}
         self._most = bytes_of(retention.max_bytes)
         self._all: dict[str, Keeping] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._news: dict[str, Keeping] = {}  # of which there is something to write
+        self._stirred = asyncio.Event()  # there is some
+        self._ended = asyncio.Event()  # and some of it does not wait
+        self._left: asyncio.Future[None] | None = None  # done when one has all been written
+        self._writing: asyncio.Task[None] | None = None
         self._failing = ""
-        self._written = 0  # bytes since the last look for what is too much
         self._much = asyncio.Event()
+        self._size = 0  # bytes written since the last look for what is too much
 
     def keep(self, generation: Generation, key: str = "", digest: bytes = b"") -> None:
         """From now on what it says goes to the store, too."""
@@ -135,19 +175,20 @@ class Keeper:
         """It has ended, and this is what is known of it."""
         keeping = self._all[generation.id]
         keeping.record = record
-        keeping.over.set()
-        keeping.news.set()
+        self._stir(keeping)
+        self._ended.set()
 
     async def written(self, id: str) -> None:
         """Return when the store has all of one that ended, or it is given up."""
-        if writing := [task for task in self._tasks if task.get_name() == id]:
-            await asyncio.wait(writing)
+        while id in self._all:
+            self._left = self._left or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._left)
 
     async def sweep(self) -> None:
         """Forget what is old or too much: now and then, and when much has been written."""
         while True:
             self._much.clear()
-            self._written = 0
+            self._size = 0
             try:
                 await asyncio.wrap_future(self._store.forget(self._now(), self._most))
             except StoreError as error:
@@ -158,11 +199,10 @@ class Keeper:
 
     async def close(self) -> None:
         """Return when all that ended is written, or given up; what did not end is let go of."""
-        ended = {id for id, keeping in self._all.items() if keeping.record is not None}
-        if writing := {task for task in self._tasks if task.get_name() in ended}:
-            await asyncio.wait(writing)
-        for task in self._tasks:
-            task.cancel()
+        for id in [id for id, keeping in self._all.items() if keeping.record is not None]:
+            await self.written(id)
+        if self._writing is not None:
+            self._writing.cancel()
 
     def _saved(self, generation: Generation, key: str, digest: bytes, request: bytes) -> Saved:
         record, outline = json.encode(record_of(generation)), encode_outline(outline_of(generation))
@@ -170,59 +210,67 @@ class Keeper:
         return Saved(generation.id, generation.owner, generation.born, record, outline, request, key, digest, background)
 
     def _follow(self, keeping: Keeping) -> None:
-        id = keeping.generation.id
-        self._all[id] = keeping
-        task = asyncio.create_task(self._carry(keeping), name=id)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._all[keeping.generation.id] = keeping
+        keeping.log.written = partial(self._stir, keeping)
+        self._stir(keeping)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
 
-    async def _carry(self, keeping: Keeping) -> None:
-        tries, pause = 0, 0.0
+    def _stir(self, keeping: Keeping) -> None:
+        self._news[keeping.generation.id] = keeping
+        self._stirred.set()
+
+    async def _write(self) -> None:
+        """All that the store has not, again and again."""
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):  # more comes meanwhile, unless this is the end
-                    await keeping.over.wait()
-            keeping.news.clear()
-            ended, pause = keeping.record is not None, FLUSH
-            try:
-                await self._write(keeping)
-            except StoreError as error:
-                keeping.why_not, pause, tries = str(error), PAUSE, tries + ended
-                self._say(keeping.why_not)
-                if ended and tries < TRIES:
-                    await asyncio.sleep(PAUSE)
-                    continue
-            else:
-                keeping.why_not = ""
-                self._say("")
-            if ended:
-                break
-            if not keeping.why_not:
-                await keeping.news.wait()
-        del self._all[keeping.generation.id]
-        self._on_end(keeping.generation, not keeping.why_not)
+            await self._stirred.wait()
+            news, self._news = self._news, {}
+            self._stirred.clear()
+            self._ended.clear()
+            batches = [Batch(keeping, self._store, self._end) for keeping in news.values()]
+            for batch in batches:
+                self._note(batch, await batch.done())
+            await self._pause()
 
-    async def _write(self, keeping: Keeping) -> None:
-        """All that the store has not: as one transaction, if it is not busy with others'."""
-        store, log, id = self._store, keeping.log, keeping.generation.id
-        if not keeping.there:
-            if not await asyncio.wrap_future(store.create(keeping.saved)):
-                raise StoreError(TAKEN)  # the end of who had it is on its way to the store
-            keeping.there = True
-        entries, outline = log.entries[keeping.written :], outline_of(keeping.generation)
-        calls: list[Future[object]] = []
-        if entries or outline != keeping.outline:
-            calls.append(store.write(id, keeping.written, entries, encode_outline(outline)))  # type: ignore[arg-type]
-        if keeping.record is not None:
-            generation = keeping.generation
-            release = not generation.committed or generation.ending == "cancelled"
-            calls.append(self.finish(id, keeping.record, generation.background, release))  # type: ignore[arg-type]
-        await asyncio.gather(*map(asyncio.wrap_future, calls))
-        keeping.written += len(entries)
-        self._written += sum(map(len, entries))
-        if self._written * MUCH > self._most:
-            self._much.set()
-        keeping.outline = outline
+    async def _pause(self) -> None:
+        """More comes meanwhile. An end does not wait, unless the store fails."""
+        if self._failing:
+            await asyncio.sleep(PAUSE)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH):
+                await self._ended.wait()
+
+    def _note(self, batch: Batch, why_not: str) -> None:
+        keeping = batch.keeping
+        keeping.why_not = why_not
+        if why_not != TAKEN:
+            self._say(why_not)
+        if why_not:
+            keeping.tries += batch.ends
+            self._stir(keeping)
+        else:
+            batch.note()
+            self._size += sum(map(len, batch.entries))
+            if self._size * MUCH > self._most:
+                self._much.set()
+        if batch.ends and (not why_not or keeping.tries >= TRIES):
+            self._leave(keeping)
+
+    def _leave(self, keeping: Keeping) -> None:
+        id = keeping.generation.id
+        del self._all[id]
+        self._news.pop(id, None)
+        self._on_end(keeping.generation, not keeping.why_not)
+        if self._left is not None:
+            self._left.set_result(None)
+            self._left = None
+
+    def _end(self, keeping: Keeping) -> Future[bool]:
+        generation = keeping.generation
+        assert keeping.record is not None
+        release = not generation.committed or generation.ending == "cancelled"
+        return self.finish(generation.id, keeping.record, generation.background, release)
 
     def finish(self, id: str, record: Fields, background: bool, release: bool) -> Future[bool]:
         """Say in the store that it has ended."""

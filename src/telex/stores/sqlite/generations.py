@@ -41,15 +41,11 @@ class SqliteGenerations:
 
     def write(self, id: str, place: int, frames: builtins.list[bytes], reading: bytes = b"") -> Future[None]:
         def write(database: sqlite3.Connection) -> None:
-            end = database.execute(QUERIES["find_end"], {"id": id}).fetchone()
-            if end is None or place > end["frames"]:
-                raise hole(id, place)
-            new = frames[end["frames"] - place :]
-            if new:
-                row = {"place": place_of(end["number"], end["frames"]), "frames": msgspec.msgpack.encode(new)}
-                database.execute(QUERIES["add_frames"], row)
-            moved = {"number": end["number"], "count": len(new), "size": sum(map(len, new)), "reading": reading}
-            database.execute(QUERIES["move_end"], moved)
+            if not add(database, id, place, frames, reading):  # some of it may be there already
+                end = database.execute(QUERIES["find_end"], {"id": id}).fetchone()
+                if end is None or place > end["frames"]:
+                    raise hole(id, place)
+                add(database, id, end["frames"], frames[end["frames"] - place :], reading)
 
         return self._writer.do(write)
 
@@ -110,6 +106,16 @@ class SqliteGenerations:
             return None if row is None else saved_of(row)
 
         return self._reader.do(find)
+
+
+def add(database: sqlite3.Connection, id: str, place: int, frames: list[bytes], reading: bytes) -> bool:
+    """Add frames where the others end; False, and nothing is done, if that is not at `place`."""
+    moved = {"id": id, "place": place, "count": len(frames), "size": sum(map(len, frames)), "reading": reading}
+    generation = database.execute(QUERIES["move_end"], moved).fetchone()
+    if generation is not None and frames:
+        row = {"place": place_of(generation["number"], place), "frames": msgspec.msgpack.encode(frames)}
+        database.execute(QUERIES["add_frames"], row)
+    return generation is not None
 
 
 def read_frames(database: sqlite3.Connection, number: int, after: int, limit: int) -> list[bytes]:

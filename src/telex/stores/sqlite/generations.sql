@@ -42,7 +42,8 @@ INSERT INTO frames (place, frames) VALUES (:place, :frames);
 -- name: move_end
 UPDATE generations
 SET frames = frames + :count, written = written + :size, reading = CASE WHEN :reading = x'' THEN reading ELSE :reading END
-WHERE number = :number;
+WHERE id = :id AND frames = :place
+RETURNING number;
 
 -- name: read_frames
 SELECT place, frames FROM frames

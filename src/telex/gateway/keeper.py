@@ -49,8 +49,9 @@ MUCH = 10
 
 
 class Keeping:
-    """What of one generation is in the store: whether it is `there` at all, `written` of its entries, and its outline as of `state`. `record`:
-    once it has ended; `tries`: how often that could not be written. `why_not`: the last failure to write, if that was the last thing that happened."""
+    """What of one generation is in the store: whether it is `there` at all, `written` of its entries, and its outline as of `state`.
+    `record`: once it has ended; `tries`: how often that could not be written. `why_not`: the last failure to write, if that was the last
+    thing that happened."""
 
     def __init__(self, generation: Generation, saved: Saved) -> None:
         assert isinstance(generation.log, KeptLog)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Iterator
@@ -25,8 +26,11 @@ SEEDS, CUTS = 8, 4
 
 
 @pytest.fixture(scope="module")
-def speakers(upstream: ScriptedUpstream) -> dict[str, Speaker]:
-    return {name: speaker(upstream.url.removesuffix("/v1")) for name, speaker in CLIENTS.items()}
+def speakers(upstream: ScriptedUpstream) -> Iterator[dict[str, Speaker]]:
+    speakers = {name: speaker(upstream.url.removesuffix("/v1")) for name, speaker in CLIENTS.items()}
+    yield speakers
+    for speaker in speakers.values():
+        asyncio.run(speaker.close())
 
 
 def suffixes(of: str, dialect: str) -> Iterator[tuple[str, list[bytes]]]:

@@ -100,18 +100,20 @@ class Generations:
 
     async def _stream(self, request: HttpRequest) -> Response:
         """What is behind the cursor, and then what comes: in the dialect in which it was asked for, or in another."""
-        entry, after = await self._find_kept(request), read_cursor(request)
+        entry, (after, newest) = await self._find_kept(request), read_cursors(request)
         dialect = read_dialect(request, "dialect", entry)
         of = read_dialect(request, "of", entry) if "of" in request.query_params else dialect
         if isinstance(entry, Failure):
             return problem_response(entry)
-        if isinstance(after, Failure) or isinstance(dialect, Failure) or isinstance(of, Failure):
-            return problem_response(first_failure(after, dialect, of))
+        if isinstance(after, Failure) or isinstance(newest, Failure) or isinstance(dialect, Failure) or isinstance(of, Failure):
+            return problem_response(first_failure(after, newest, dialect, of))
         reading, numbered = reading_in(entry, dialect, whole=False), LAST_EVENT_ID in request.headers or wants_numbers(request.headers)
-        place = 0 if after is None else after - DIALECTS[of].FIRST_NUMBER + 1
+        place = frames_up_to(after, of)
         if of == dialect or not place:
-            return Following(entry, reading, place, numbered)
-        return Following(entry, reading, 0, numbered, Crossing(reading, reading_in(entry, of, whole=False), place))
+            return Following(entry, reading, place if newest is None else frames_up_to(newest, dialect), numbered)
+        return Following(
+            entry, reading, frames_up_to(newest, dialect), numbered, Crossing(reading, reading_in(entry, of, whole=False), place)
+        )
 
     async def _find_kept(self, request: HttpRequest) -> Live | Past | Failure:
         """The generation that a path names, if what it says is kept."""
@@ -146,9 +148,15 @@ def admitted(request: HttpRequest) -> str | None:
     return None if key.admin else key.id
 
 
-def read_cursor(request: HttpRequest) -> int | Failure | None:
-    """`Last-Event-ID` is the newer one: who reconnects by itself sends the query again that it began with."""
-    return read_number(request.headers.get(LAST_EVENT_ID) or request.query_params.get("after"))
+def read_cursors(request: HttpRequest) -> tuple[int | Failure | None, int | Failure | None]:
+    """`after`, and `Last-Event-ID`: the newer one, of the stream that is asked for, since who reconnects by itself sends the query again
+    that it began with."""
+    return read_number(request.query_params.get("after")), read_number(request.headers.get(LAST_EVENT_ID))
+
+
+def frames_up_to(cursor: int | None, dialect: str) -> int:
+    """How many frames of a dialect somebody has who has that one."""
+    return 0 if cursor is None else cursor - DIALECTS[dialect].FIRST_NUMBER + 1
 
 
 def read_number(text: str | None) -> int | Failure | None:

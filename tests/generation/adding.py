@@ -90,7 +90,7 @@ def count(told: Sum, start: PartStart, text: str) -> None:
         case "tool_call":
             told.calls.setdefault(start.choice, []).append(f"{start.name} {plain(text)}")
             told.calls[start.choice].sort()
-        case "opaque":
+        case "opaque" | "audio":  # which few have a word for
             told.opaque += 1
         case _:
             told.refused |= {start.choice} if start.kind == "refusal" else set()
@@ -103,4 +103,6 @@ def plain(arguments: str) -> str:
         value: Any = json.loads(arguments or "{}")
     except ValueError:
         return arguments
+    if isinstance(value, dict) and value.keys() == {"INVALID_JSON"}:  # so Anthropic documents to wrap them
+        return str(value["INVALID_JSON"])
     return json.dumps(value, sort_keys=True)

@@ -80,7 +80,7 @@ def openai_chat(frames: list[sse.Frame]) -> None:
             roles.add(index)
             for call in delta.get("tool_calls") or ():
                 if call["index"] == calls.get(index, 0):
-                    assert call["function"]["name"]
+                    assert (call.get("function") or call["custom"])["name"]
                     calls[index] = call["index"] + 1
                 assert call["index"] < calls[index]
             if choice.get("finish_reason"):

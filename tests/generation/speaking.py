@@ -76,10 +76,10 @@ def shuffle(coin: random.Random, lanes: list[list[Event]]) -> list[Event]:
 def say_choice(coin: random.Random, dialect: str, choice: int) -> list[Event]:
     said: list[Event] = []
     index = 0
-    for kind in coin.choice(["t", "rt", "rtc", "c", "rc", "tct", "ot", "otc", "f", "tot", "rtrt", ""]):
-        count = coin.randint(1, 3) if kind == "c" else 1
-        said += shuffle(coin, [say_part(coin, dialect, kind, choice, index + n) for n in range(count)])
-        index += count
+    for kind in coin.choice(["t", "rt", "rtc", "c", "rc", "tct", "ot", "otc", "f", "tot", "rtrt", "ta", "xt", "b", "rb", ""]):
+        kinds = {"c": "c" * coin.randint(1, 3), "b": "ct"}.get(kind, kind)  # what is beside each other
+        said += shuffle(coin, [say_part(coin, dialect, one, choice, index + n) for n, one in enumerate(kinds)])
+        index += len(kinds)
     called = any(isinstance(event, PartStart) and event.kind == "tool_call" for event in said)
     reason: Reason = "tool_calls" if called else coin.choice(["stop", "length"])
     if dialect == "openai-chat" and coin.random() < 0.2:
@@ -91,7 +91,16 @@ def say_part(coin: random.Random, dialect: str, kind: str, choice: int, index: i
     match kind:
         case "c":
             id = f"call_{choice}_{index}"
-            return [PartStart(choice, index, "tool_call", id, f"f{index}", "function"), *spell(coin, coin.choice(ARGUMENTS), choice, index)]
+            spelt = spell(coin, coin.choice(ARGUMENTS), choice, index)
+            if dialect == "gemini" and coin.random() < 0.3:
+                spelt.insert(0, PartDelta(choice, index, signature="c2lnbmVk", dialect=dialect))
+            return [PartStart(choice, index, "tool_call", id, f"f{index}", "function"), *spelt]
+        case "x" if dialect in ("openai-chat", "openai-responses"):
+            spelt = spell(coin, coin.choice(ARGUMENTS), choice, index)
+            return [PartStart(choice, index, "tool_call", f"c{index}", "run", "custom"), *spelt]
+        case "a" if dialect == "openai-chat":
+            sound = PartDelta(choice, index, data="AAAA")
+            return [PartStart(choice, index, "audio", "a1"), sound, *say_words(coin, choice, index, sound)]
         case "o":
             tool, text, extra = OPAQUE[dialect]
             return [PartStart(choice, index, "opaque", tool=tool, dialect=dialect, extra=extra), *spell(coin, text, choice, index)]
@@ -104,8 +113,12 @@ def say_part(coin: random.Random, dialect: str, kind: str, choice: int, index: i
 
 
 def sign(coin: random.Random, dialect: str, choice: int, index: int) -> list[Event]:
-    signed = dialect in ("anthropic", "gemini") and coin.random() < 0.7
-    return [PartDelta(choice, index, signature="c2lnbmVk", dialect=dialect)] if signed else []
+    """What only its provider can read of a thought, where there is any."""
+    if coin.random() < 0.3:
+        return []
+    if dialect == "openai-responses":
+        return [PartDelta(choice, index, data="RU5D", dialect=dialect)]
+    return [PartDelta(choice, index, signature="c2lnbmVk", dialect=dialect)] if dialect in ("anthropic", "gemini") else []
 
 
 def say_words(coin: random.Random, choice: int, index: int, *last: Event) -> list[Event]:
@@ -140,7 +153,11 @@ def draw(seed: int, dialect: str) -> Told:
             frames = [*frames[:place], *error]
     if dialect == "anthropic" and coin.random() < 0.5:
         frames.insert(place, DIALECTS[dialect].KEEP_ALIVE)
-    return Told(f"seed {seed}", dialect, b"".join(frames))
+    data, quirks = b"".join(frames), NO_QUIRKS
+    if dialect == "openai-chat":
+        quirks = Quirks(no_done=coin.random() < 0.2, repair=coin.random() < 0.2)
+        data = data.removesuffix(b"data: [DONE]\n\n") if quirks.no_done else data
+    return Told(f"seed {seed}", dialect, data if coin.random() < 0.8 else data.replace(b"\n", b"\r\n"), quirks)
 
 
 def recordings(most: int) -> list[Told]:

@@ -31,7 +31,7 @@ DIALECT = pytest.mark.parametrize("client", DIALECTS)
 PROVIDER = pytest.mark.parametrize("provider", DIALECTS)
 RECORDED = recordings(200_000)
 RESPONSES = "openai-responses"
-PINGED = re.compile(rb"event: ping\ndata: .*\n\n")
+PINGED = re.compile(rb"event: ping\r?\ndata: .*\n\r?\n")
 
 
 def passing(told: Told, wanted: Reading, coin: random.Random) -> bytes | None:

@@ -421,6 +421,21 @@ async def test_row45_the_same_key_means_the_same_response(house: House, upstream
     assert len(upstream.calls) == before + 1
 
 
+async def test_row45_who_asks_again_and_waits_gets_the_whole(house: House, upstream: ScriptedUpstream) -> None:
+    """The first time it asked for it later, which is said in a header and not in the body."""
+    gate, headers = threading.Event(), {"idempotency-key": "waits"}
+    upstream.play(gated(gate))
+    accepted = await send(house.port, asking("anthropic", {**headers, "prefer": "respond-async"}, background=False))
+    assert accepted.status == 202
+    async with connect(house.port) as client:
+        client.send(asking("anthropic", headers, background=False))
+        [generation] = [found for found in house.process.gateway.running if found.id == accepted.json["id"]]
+        await until(lambda: generation.log.readers)
+        gate.set()
+        answer = await client.answer()
+    assert (answer.json["status"], answer.json["output"][0]["content"][0]["text"]) == ("completed", "".join(TEXTS))
+
+
 @PROVIDER
 async def test_a_next_response_goes_on_from_it(house: House, upstream: ScriptedUpstream, up: str) -> None:
     """Also behind a provider of the dialect, who does not know it by its name here: it is told what was said, with its own ids."""

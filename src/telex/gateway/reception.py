@@ -20,7 +20,7 @@ from telex.gateway.asgi import CLOSED, Receive, Scope
 from telex.gateway.entries import Entry
 from telex.gateway.intake import check_overrides, headers_of, read_body
 from telex.gateway.keyed import Claim, Keyed, digest_of
-from telex.gateway.responses import Conversations, Turn
+from telex.gateway.responses import Conversations, Turn, asks_background
 from telex.gateway.wishes import Wishes, read_wishes
 from telex.generation.cursor import LOST
 from telex.generation.engine import Engine
@@ -89,7 +89,7 @@ class Reception:
         if isinstance(claim, Failure):
             return claim
         if not isinstance(claim, Claim):
-            native = claim.outline.reading.renamed and dialect.NAME == STORED and not wishes.later
+            native = dialect.NAME == STORED and not wishes.later and asks_background(body)
             return Accepted(claim, wishes.later or (native and claim.outline.reading.whole), wishes.wait, True, native)
         try:
             return await self._make(id, dialect, operation, scope, body, wishes, digest, claim)

@@ -107,10 +107,8 @@ class Conversations:
     async def read(self, owner: str, body: bytes) -> Turn | Failure:
         """The body of a request with the conversation that it goes on from written out, if that is known only here; as it was if its
         provider knows it. A failure if it is not the owner's."""
-        try:
-            asked = _asked.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return Turn(Asked(), body)  # what is wrong with it is its dialect's to say
+        if (asked := read_asked(body)) is None:
+            return Turn(Asked(), body)
         if asked.background and asked.store is False:
             unkept = "'background' needs 'store': nothing else could be asked for later."
             return Failure("bad_request", unkept, "background", code="invalid_value")
@@ -212,6 +210,20 @@ class Conversations:
         fresh = (saved for (whose, _), saved in self._fresh.items() if whose == owner and item in saved.items)
         saved = next(fresh, None) or await asyncio.wrap_future(self._store.find_item(owner, item))
         return Held(saved) if saved is not None and saved.expires > self._now() else None
+
+
+def asks_background(body: bytes) -> bool:
+    """Whether a request's body says that nobody waits."""
+    asked = read_asked(body)
+    return asked is not None and asked.background is True
+
+
+def read_asked(body: bytes) -> Asked | None:
+    """None: what is wrong with it is its dialect's to say."""
+    try:
+        return _asked.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def input_items(input: Raw) -> list[Fields]:

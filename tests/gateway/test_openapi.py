@@ -131,3 +131,23 @@ async def test_what_is_required_is_enough_and_needed(house: House, path: str) ->
     assert await ask(body) == 200
     for field in schema["required"]:
         assert await ask({key: value for key, value in body.items() if key != field}) == 400
+
+
+@pytest.mark.parametrize("path", GENERATES)
+async def test_what_a_request_wishes_is_answered_as_it_says(house: House, path: str) -> None:
+    """Accepted for later, found again by its key, refused with another body, and come back to."""
+    name, _, _ = GENERATES[path]
+    said = document()["paths"][path]["post"]
+    assert {"Prefer", "Idempotency-Key", "Telex-On-Disconnect"} <= {row["name"] for row in said["parameters"] if row["in"] == "header"}
+    fields = {"model": f"{name}/m", "input": "Hi", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
+    bodies: list[dict[str, Any]] = [LEAST, {**LEAST, "contents": []}] if name == "gemini" else [fields, {**fields, "max_tokens": 8}]
+    wishes = {**KEYS[name], "prefer": "respond-async", "idempotency-key": path}
+
+    async def ask(body: dict[str, Any]) -> Any:
+        return await send(house.port, request(json.dumps(body).encode(), path=path.replace("{model}", f"{name}/m"), headers=wishes))
+
+    first, again, other = await ask(bodies[0]), await ask(bodies[0]), await ask(bodies[1])
+    assert (first.status, again.status, again.headers["idempotent-replayed"]) == (202, 202, "true")
+    assert first.json["id"] == again.json["id"] == first.headers["location"].rpartition("/")[2]
+    assert other.status == 422
+    assert {"202", "422"} <= set(said["responses"])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
+from telex.config import OnDisconnect
 from telex.core.errors import CONSEQUENCES, Failure
 from telex.core.messages import Fields
 from telex.dialects import DIALECTS
@@ -46,9 +47,10 @@ ERRORS: dict[str, Fields] = {
 }
 
 STREAMED: Fields = {"stream": FLAG}
+RESPONDED: Fields = {**STREAMED, "background": FLAG, "store": FLAG, "previous_response_id": {"type": ["string", "null"]}}
 GENERATES: dict[str, tuple[str, Fields, Fields]] = {
     "/v1/chat/completions": ("openai-chat", CHAT, STREAMED),
-    "/v1/responses": ("openai-responses", RESPONSE, STREAMED),
+    "/v1/responses": ("openai-responses", RESPONSE, RESPONDED),
     "/v1/messages": ("anthropic", record({**MESSAGE["properties"], "max_tokens": {"type": "integer", "minimum": 0}}), STREAMED),
     "/v1beta/models/{model}:generateContent": ("gemini", CONTENTS, {}),
     "/v1beta/models/{model}:streamGenerateContent": ("gemini", CONTENTS, {}),
@@ -75,6 +77,22 @@ Any path says so."""
 
 GONE = (404, 409, 410)
 """Of a generation: none, nothing to read, not any more."""
+
+
+GENERATION = record({"id": TEXT, "status": TEXT})
+CURSOR: Fields = {"type": "integer", "minimum": 0}
+PAGE: Fields = {"type": "integer", "minimum": 1, "maximum": 100}
+DIALECT: Fields = {"enum": list(DIALECTS)}
+
+NUMBERS = "Telex-Event-Ids"
+WISHES: dict[str, Fields] = {
+    "Telex-Timeouts": TEXT,
+    "Telex-On-Disconnect": {"enum": list(get_args(OnDisconnect))},
+    NUMBERS: {"enum": ["true", "false"]},
+    "Prefer": {"type": "string", "pattern": "^respond-async(, ?wait=[0-9]{1,6})?$"},
+    "Idempotency-Key": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+"""Headers in which a request says how it is to be answered."""
 
 
 def answer(words: str, body: Fields | None = None, *types: str) -> Fields:
@@ -105,7 +123,6 @@ def operation(words: str, good: Fields, whose: str, statuses: Iterable[int], pat
     made: Fields = {"summary": words, "responses": {"200": good, **refused}}
     if body is not None:
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-        parameters += [{"name": name, "in": "header", "schema": TEXT} for name in ("Telex-Timeouts", "Telex-On-Disconnect")]
     return {**made, "parameters": parameters} if parameters else made
 
 
@@ -114,30 +131,63 @@ def get(path: str, words: str, good: Fields, whose: str = "own", statuses: Itera
 
 
 def own_paths() -> Fields:
-    """Those that say how it is, and those of generations."""
-    alive, generation = record({"status": TEXT}), record({"id": TEXT, "status": TEXT})
-    one = ROOT + "/{id}"
+    """Those that say how it is."""
+    alive = record({"status": TEXT})
     paths: Fields = {
         "/": {"head": operation("Whether anybody is there.", answer("Somebody is."), "own", (), "/")},
         "/healthz": {"get": get("/healthz", "Whether it lives.", alive)},
         "/readyz": {"get": get("/readyz", "Whether it takes work.", alive)},
         "/openapi.json": {"get": get("/openapi.json", "This document.", OBJECT)},
-        ROOT: {"get": get(ROOT, "The newest generations, the newest first.", record({"data": several(generation, 0)}))},
-        one: {"get": get(one, "What is known of a generation.", generation, "own", GONE)},
-        f"{one}/cancel": {"post": get(f"{one}/cancel", "Stop it.", generation, "own", GONE)},
-        f"{one}/reply": {"get": get(f"{one}/reply", "All that it said.", {}, "any", (*GONE, *statuses_of(*DIALECTS)))},
-        f"{one}/stream": {"get": get(f"{one}/stream", "What it says from a cursor on.", {}, "own", GONE)},
     }
     paths["/readyz"]["get"]["responses"]["503"] = answer("Not yet, or not any more.", alive)
-    paths[ROOT]["get"]["parameters"] = [query("limit", {"type": "integer", "minimum": 1, "maximum": 100})]
-    stream = paths[f"{one}/stream"]["get"]
-    stream["parameters"].append(query("after", {"type": "integer", "minimum": 0}))
-    stream["responses"]["200"]["content"]["text/event-stream"] = {"schema": {}}
     return paths
 
 
-def query(name: str, schema: Fields) -> Fields:
-    return {"name": name, "in": "query", "schema": schema}
+def generation_paths() -> Fields:
+    """Those of what can be come back to, however it was asked for."""
+    one, page = ROOT + "/{id}", record({"data": several(GENERATION, 0), "has_more": {"type": "boolean"}})
+    asking = ask(get(ROOT, "The newest generations, the newest first.", page), limit=PAGE, before=NAME, delivery={"const": "background"})
+    reply = get(f"{one}/reply", "All that it said.", {}, "any", (*GONE, *statuses_of(*DIALECTS)))
+    stream = follow(get(f"{one}/stream", "What it says from a cursor on.", {}, "own", GONE), after=CURSOR, of=DIALECT, dialect=DIALECT)
+    stream["parameters"] += [header("Last-Event-ID", CURSOR), header(NUMBERS, WISHES[NUMBERS])]
+    return {
+        ROOT: {"get": asking},
+        one: {"get": get(one, "What is known of a generation.", GENERATION, "own", GONE)},
+        f"{one}/cancel": {"post": get(f"{one}/cancel", "Stop it.", GENERATION, "own", GONE)},
+        f"{one}/reply": {"get": ask(reply, dialect=DIALECT)},
+        f"{one}/stream": {"get": stream},
+    }
+
+
+def response_paths() -> Fields:
+    """Those of what OpenAI's Responses call stored."""
+    one = "/v1/responses/{id}"
+    found = get(one, "A response that is stored, or runs in the background.", OBJECT, "any", (404,))
+    items = get(f"{one}/input_items", "What it was asked with.", record({"data": several(OBJECT, 0)}), "any", (404,))
+    return {
+        one: {
+            "get": follow(found, stream={"type": "boolean"}, starting_after=CURSOR),
+            "delete": get(one, "Forget it.", OBJECT, "any", (404,)),
+        },
+        f"{one}/input_items": {"get": ask(items, limit=PAGE, order={"enum": ["asc", "desc"]}, after=NAME)},
+        f"{one}/cancel": {"post": get(f"{one}/cancel", "Stop one that runs in the background.", OBJECT, "any", (404,))},
+    }
+
+
+def ask(operation: Fields, **queries: Fields) -> Fields:
+    """The same with these parameters in its query."""
+    more = [{"name": name, "in": "query", "schema": schema} for name, schema in queries.items()]
+    return {**operation, "parameters": [*operation.get("parameters", ()), *more]}
+
+
+def follow(operation: Fields, **queries: Fields) -> Fields:
+    """The same of what may also be answered as a stream."""
+    operation["responses"]["200"]["content"]["text/event-stream"] = {"schema": {}}
+    return ask(operation, **queries)
+
+
+def header(name: str, schema: Fields) -> Fields:
+    return {"name": name, "in": "header", "schema": schema}
 
 
 def shared_paths() -> Fields:
@@ -147,25 +197,28 @@ def shared_paths() -> Fields:
         paths[root] = {"get": get(root, "The models, as the client's dialect lists them.", OBJECT, "any")}
         one = root + "/{model}"
         paths[one] = {"get": get(one, "One model.", OBJECT, "any", statuses_of(*DIALECTS))}
-    held = "/v1/responses/{id}"
-    for method, path, words in (
-        ("get", held, "A response that is held in memory."),
-        ("delete", held, "Forget it."),
-        ("get", f"{held}/input_items", "What it was asked with."),
-        ("post", f"{held}/cancel", "Stop it, if it still ran."),
-    ):
-        paths.setdefault(path, {})[method] = get(path, words, OBJECT, "any", (404,))
     return paths
 
 
+def generate(path: str, dialect: str, body: Fields) -> Fields:
+    types = ("application/json",) if ":generate" in path else ("application/json", "text/event-stream")
+    made = operation("Generate.", answer("A reply, whole or streamed.", {}, *types), dialect, statuses_of(dialect), path, body)
+    later = answer("Accepted: come back to it ('Prefer: respond-async').", GENERATION)
+    named = {"Telex-Generation": "The generation's id.", "Idempotent-Replayed": "It was asked for before, with the same Idempotency-Key."}
+    made["responses"]["200"]["headers"] = describe(named)
+    made["responses"]["202"] = {**later, "headers": describe({**named, "Location": "Where it is."})}
+    made["parameters"] = [*made.get("parameters", ()), *(header(name, schema) for name, schema in WISHES.items())]
+    return made
+
+
+def describe(headers: dict[str, str]) -> Fields:
+    return {name: {"description": words, "schema": TEXT} for name, words in headers.items()}
+
+
 def document() -> Fields:
-    paths = {**own_paths(), **shared_paths()}
+    paths = {**own_paths(), **generation_paths(), **response_paths(), **shared_paths()}
     for path, (dialect, body, more) in GENERATES.items():
-        types = ("application/json",) if ":generate" in path else ("application/json", "text/event-stream")
-        good = answer("A reply, whole or streamed.", {}, *types)
-        good["headers"] = {"Telex-Generation": {"description": "The generation's id.", "schema": TEXT}}
-        full = {**body, "properties": {**body["properties"], **more}}
-        paths[path] = {"post": operation("Generate.", good, dialect, statuses_of(dialect), path, full)}
+        paths[path] = {"post": generate(path, dialect, {**body, "properties": {**body["properties"], **more}})}
     for path, (dialect, body, counted) in COUNTS.items():
         good = answer("The tokens of the prompt.", counted)
         paths[path] = {"post": operation("Count tokens.", good, dialect, statuses_of(dialect), path, body)}

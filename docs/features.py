@@ -26,8 +26,8 @@ REST = """\
 - Signatures and encrypted reasoning go back only to the provider that made them, from any dialect: marked with whose they are they
   come through Anthropic's `thinking` and `redacted_thinking` blocks, Gemini's `thoughtSignature`, the `encrypted_content` of Responses,
   and in Chat messages `reasoning_details` and `tool_calls[].extra_content.google.thought_signature`.
-- `previous_response_id` goes on from a response that Telex holds (in memory, the last thousand) at any provider; one that Telex does not
-  hold can be known only to a provider of the dialect itself.
+- `previous_response_id` goes on from a response that Telex stores at any provider; one that it does not can be known only to a provider
+  of the dialect itself. `background` Telex does itself, at any provider.
 - Marks of what of a prompt to cache go where they are taken: at OpenAI to models from gpt-5.6 on, elsewhere in its dialects to those that
   the provider's `quirks.cache_marks` names, and not on the model's own words and calls; at Anthropic the last four of a request. Others,
   and those of Anthropic's tools, are dropped by name; so is `….ttl` where there is only the shorter lifetime, as in Chat. 5 minutes at

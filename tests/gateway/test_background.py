@@ -221,6 +221,17 @@ async def test_row14_a_stream_that_breaks_goes_on_counting(house: House, upstrea
     assert (done["status"], done["error"]["code"]) == ("failed", "stream_truncated")
 
 
+async def test_what_came_whole_is_followed_as_its_events(house: House, upstream: ScriptedUpstream) -> None:
+    """A provider of the dialect is asked for the whole where a fold might lose something."""
+    upstream.play(say(*TEXTS))
+    done = await poll(house, (await submit(house, "openai-responses", tools=[{"type": "web_search"}]))["id"])
+    assert not upstream.calls[-1].wants_stream
+    assert (done["background"], done["output"][0]["content"][0]["text"]) == (True, "".join(TEXTS))
+    events = await look(house, done["id"], "?stream=true")
+    assert numbers(events.body) == list(range(len(events.datas)))
+    assert {event["response"]["id"] for event in map(json.loads, events.datas) if "response" in event} == {done["id"]}
+
+
 async def test_a_name_is_replaced_where_it_is_the_name(house: House, upstream: ScriptedUpstream) -> None:
     """What a provider of the dialect calls its response may be a word that stands elsewhere, too."""
 
@@ -292,6 +303,29 @@ async def test_row47_one_that_the_process_left_has_failed(upstream: ScriptedUpst
         assert again.body.startswith(b"".join(events))
         assert [json.loads(data)["type"] for data in again.datas[-2:]] == ["error", "response.failed"]
         assert numbers(again.body) == list(range(len(again.datas)))
+
+
+@PROVIDER
+async def test_row48_one_that_had_not_begun_runs_in_the_next_process(upstream: ScriptedUpstream, tmp_path: Path, up: str) -> None:
+    """With the conversation that it goes on from, and others go on from it."""
+    rows, store = in_each_dialect(upstream.url), f"sqlite:///{tmp_path}/telex.db"
+    gate = threading.Event()
+    upstream.play(say("One"), gated(gate), say("Two"))
+    before = len(upstream.calls)
+    async with gateway(providers=rows, store=store, server={"concurrent": 1}) as house:
+        first = await poll(house, (await submit(house, up, input="a"))["id"])
+        running = await submit(house, up)
+        await until(lambda: len(upstream.calls) == before + 2)
+        waiting = await submit(house, up, input="b", previous_response_id=first["id"])
+    gate.set()
+    async with gateway(providers=rows, store=store) as house:
+        assert (await look(house, running["id"])).json["status"] == "failed"
+        done = await poll(house, waiting["id"])
+        assert (done["status"], done["output"][0]["content"][0]["text"]) == ("completed", "Two")
+        assert len((await look(house, done["id"], "/input_items")).json["data"]) == 3
+        assert len(upstream.calls) == before + 3
+        upstream.play(say("Three"))
+        assert (await send(house.port, asking(up, background=False, previous_response_id=done["id"]))).json["status"] == "completed"
 
 
 # ---- stopped

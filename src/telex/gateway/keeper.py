@@ -30,6 +30,9 @@ from telex.telemetry.logs import log
 FLUSH = 0.05
 """Seconds that what came may wait until it is written: so much is lost if the process is killed."""
 
+WRITE = 1 << 20
+"""Bytes of one generation that are written at once, up to an entry more: they are in memory twice meanwhile."""
+
 PAUSE = 1.0
 """Seconds before a store that failed is tried again."""
 
@@ -72,9 +75,10 @@ class Batch:
     def __init__(self, keeping: Keeping, store: Generations, finish: Callable[[Keeping], Future[bool]]) -> None:
         log, id = keeping.log, keeping.generation.id
         self.keeping = keeping
-        self.entries = log.entries[keeping.written :]
+        self.entries = next_of(log.entries, keeping.written)
+        self.whole = keeping.written + len(self.entries) == len(log.entries)
         self.state = log.source, keeping.generation.committed, keeping.generation.failure
-        self.ends = keeping.record is not None
+        self.ends = self.whole and keeping.record is not None
         self.calls: list[Future[Any]] = [] if keeping.there else [store.create(keeping.saved)]
         reading = encode_outline(outline_of(keeping.generation)) if self.state != keeping.state else b""
         if self.entries or reading:
@@ -255,6 +259,9 @@ class Keeper:
             self._size += sum(map(len, batch.entries))
             if self._size * MUCH > self._most:
                 self._much.set()
+            if not batch.whole:
+                self._stir(keeping)
+                self._ended.set()
         if batch.ends and (not why_not or keeping.tries >= TRIES):
             self._leave(keeping)
 
@@ -287,6 +294,15 @@ class Keeper:
         if why != self._failing:
             self._failing = why
             log.warning("store", not_kept=why or None)
+
+
+def next_of(entries: list[bytes], first: int) -> list[bytes]:
+    """Those from `first` on, no more than one write should have."""
+    end, size = first, 0
+    while end < len(entries) and size < WRITE:
+        size += len(entries[end])
+        end += 1
+    return entries[first:end]
 
 
 def busy(why: str) -> Failure:

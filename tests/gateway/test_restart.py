@@ -132,6 +132,18 @@ async def test_row47_a_job_that_waits_is_begun_by_the_next_process(tmp_path: Pat
         assert len(upstream.calls) == 2
 
 
+async def test_jobs_that_were_accepted_wait_for_room_and_are_not_refused_by_the_next_process(tmp_path: Path) -> None:
+    tables: dict[str, Any] = {"store": f"sqlite:///{tmp_path}/telex.db"}
+    with ScriptedUpstream((Head(200, SSE), Send(FIRST), Stall()), *[say("Hi")] * 6) as upstream:
+        async with gateway(upstream.url, server={"concurrent": 1}, **tables) as house:
+            ids = [(await send(house.port, later())).json["id"] for _ in range(6)]
+            await upstream.until(1)
+        async with gateway(upstream.url, server={"concurrent": 1, "queue": 1}, **tables) as house:
+            await until(lambda: not house.process.gateway._archive._here)
+            said = [await record(house.port, id) for id in ids]
+            assert [item["status"] for item in said] == ["truncated", *["complete"] * 5]
+
+
 # ---- kill -9
 
 

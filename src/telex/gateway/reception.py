@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -73,6 +74,7 @@ class Reception:
         self._admission = admission
         self._conversations = conversations
         self._keyed = keyed
+        self._waiting: set[asyncio.Task[None]] = set()  # those that another process accepted, for which there is no room yet
 
     async def accept(self, id: str, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Accepted | Failure:
         """The generation that a request asks for. Raises `ClientLeft`."""
@@ -133,10 +135,21 @@ class Reception:
             self._conversations.begin(generation, turn)
         self._archive.add(generation)
         self._archive.keeper.take_over(generation, saved)
-        if (refused := self._admission.enter(generation, holder_of(key))) is not None:
-            generation.stop(refused)
-        else:
-            self._admission.go(generation, lambda: self._archive.keeper.begin(generation))
+        task = asyncio.create_task(self._go_on(generation, holder_of(key)))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def _go_on(self, generation: Generation, owner: Holder) -> None:
+        """It was accepted, so no limit refuses it now: it waits until there is room."""
+        while not (generation.ended or self.draining):
+            refused = self._admission.enter(generation, owner)
+            if refused is None:
+                self._admission.go(generation, lambda: self._archive.keeper.begin(generation))
+                return
+            if refused.retry_after is None:
+                generation.stop(refused)
+            else:
+                await asyncio.sleep(refused.retry_after)
 
     async def _make(
         self,

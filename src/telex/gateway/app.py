@@ -96,7 +96,8 @@ class Gateway:
 
     def drain(self) -> None:
         """Nothing begins any more: what waits for its turn is told, and what nobody waits for is left for another process."""
-        self.ready, self._reception.draining = False, True
+        self.ready = False
+        self._reception.drain()
         self.admission.clear(CLOSED)
 
     async def start(self) -> None:

@@ -76,6 +76,12 @@ class Reception:
         self._keyed = keyed
         self._waiting: set[asyncio.Task[None]] = set()  # those that another process accepted, for which there is no room yet
 
+    def drain(self) -> None:
+        """Nothing may begin any more."""
+        self.draining = True
+        for task in self._waiting:
+            task.cancel()
+
     async def accept(self, id: str, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Accepted | Failure:
         """The generation that a request asks for. Raises `ClientLeft`."""
         wishes = read_wishes(headers_of(scope))

@@ -148,6 +148,16 @@ async def test_what_fails_is_said_when_somebody_comes_back() -> None:
             assert (reply.status, reply.json["type"]) == (400, "error")
 
 
+@pytest.mark.parametrize("note", [10**30, -(10**30), 1e300, chr(0x1F600), {"": [None]}], ids=repr)
+async def test_whatever_a_request_holds_it_is_asked_as_it_came(note: object) -> None:
+    with ScriptedUpstream(say("Hi")) as upstream:
+        async with gateway(upstream.url) as house:
+            answer = await send(house.port, request(chat(note=note), headers={"prefer": "respond-async"}))
+            assert answer.status == 202
+            assert (await ended(house, answer.json["id"]))["status"] == "complete"
+            assert upstream.calls[0].json["note"] == note
+
+
 async def test_what_can_not_be_asked_for_is_not_accepted() -> None:
     with ScriptedUpstream() as upstream:
         async with gateway(upstream.url) as house:

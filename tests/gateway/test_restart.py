@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from telex.core.errors import TelexError
-from telex.gateway import keeper
+from telex.gateway import entries, keeper
 from telex.stores.ports import Saved, StoreError
 from telex.stores.sqlite import SqliteStore
 from telex.testing import Head, ScriptedUpstream, Send, Stall, Until, say
@@ -130,6 +130,22 @@ async def test_row47_a_job_that_waits_is_begun_by_the_next_process(tmp_path: Pat
             assert [item["status"] for item in said] == ["complete", "complete"]
             assert (await get(house.port, f"{ROOT}/{second}/reply")).text == "Two"
         assert len(upstream.calls) == 2
+
+
+async def test_what_is_forgotten_while_it_is_read_has_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "PAGE", 1)
+    with ScriptedUpstream(say("Hi there, you")) as upstream:
+        async with gateway(upstream.url, store=f"sqlite:///{tmp_path}/telex.db") as house:
+            answer = await send(house.port, asking("finish"))
+            await until(lambda: not house.process.gateway._archive._here)
+            found = await house.process.gateway._archive.find(answer.headers["telex-generation"], "")
+            assert isinstance(found, entries.Past)
+            reader = found.join()
+            await reader.wait()
+            assert reader.take() == answer.frames[0]
+            await asyncio.wrap_future(house.process.store.generations.delete(found.id))
+            with pytest.raises(StoreError, match="forgotten while it was read"):
+                await reader.wait()
 
 
 async def test_jobs_that_were_accepted_wait_for_room_and_are_not_refused_by_the_next_process(tmp_path: Path) -> None:

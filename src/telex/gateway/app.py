@@ -42,7 +42,7 @@ from telex.gateway.intake import ClientLeft, check_origin, headers_of, read_body
 from telex.gateway.keyed import Keyed
 from telex.gateway.later import deliver_later
 from telex.gateway.openapi import document
-from telex.gateway.reception import Reception
+from telex.gateway.reception import Question, Reception
 from telex.gateway.record import log_record, record_of
 from telex.gateway.responses import Conversations
 from telex.gateway.steady import steady_time
@@ -192,7 +192,9 @@ class Gateway:
 
     async def _count_tokens(self, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Count | Failure:
         body = await read_body(scope, receive, self._config.server.body_limit)
-        read = body if isinstance(body, Failure) else await self._reception.read(dialect, operation, scope, body)
+        if isinstance(body, Failure):
+            return body
+        read = await self._reception.read(Question(dialect.NAME, operation, headers_of(scope), body), key_of(scope).id)
         return read if isinstance(read, Failure) else await self._engine.count(read[0], key_of(scope).models)
 
     async def _hello(self, request: HttpRequest) -> Response:

@@ -85,6 +85,8 @@ async def deliver_stream(entry: Entry, reader: AnyReader, send: Send, numbered: 
 async def wait_for_first(generation: Generation, reader: AnyReader) -> None:
     """Return at its first content, at its end, or when it has run for as long as headers may wait."""
     assert isinstance(reader, Reader)
+    if generation.background and not generation.ended:
+        return  # it is there, whenever it begins, and its client must know what to come back to
     while not (generation.begun or generation.ended or reader.left):
         await reader.wait()
     with suppress(TimeoutError):

@@ -21,7 +21,7 @@ from telex.generation.generation import Generation
 from telex.generation.kept import KeptLog
 from telex.generation.log import Reader
 from telex.generation.reading import Reading, Reads, Source
-from telex.stores.ports import Generations, Saved
+from telex.stores.ports import Generations, Saved, StoreError
 
 PAGE = 64 << 10
 """Bytes of frames that are read of a store at once."""
@@ -48,8 +48,13 @@ def outline_of(generation: Generation) -> Outline:
     return Outline(generation.reading, request.framing, source, generation.failure, generation.committed)
 
 
-_outline = msgspec.msgpack.Decoder(Outline)
-encode_outline = msgspec.msgpack.Encoder().encode
+def encode_outline(outline: Outline) -> bytes:
+    """As JSON: what a failure says may hold text that is none, cut in the middle of a character."""
+    return json.encode(msgspec.to_builtins(outline))
+
+
+def decode_outline(data: bytes) -> Outline:
+    return msgspec.convert(json.decode(data), Outline)
 
 
 class Live:
@@ -102,7 +107,7 @@ class Past:
         self.id = saved.id
         self.owner = saved.owner
         self.record: Fields = {**json.decode(saved.record), "kept": True}
-        self.outline = _outline.decode(saved.reading)
+        self.outline = decode_outline(saved.reading)
         self._frames = frames
 
     @property
@@ -160,7 +165,13 @@ class PastReader:
             for entry in entries:
                 self._unread += self._cursor.feed(entry, self._outline.source)
             if not entries:
+                await self._check()
                 self._unread += self._cursor.end(self._outline.failure, self._outline.source)
+
+    async def _check(self) -> None:
+        """What was forgotten meanwhile has not ended here."""
+        if await asyncio.wrap_future(self._frames.find(self._id)) is None:
+            raise StoreError(f"The generation {self._id} was forgotten while it was read.")
 
     def read(self) -> list[Any]:
         unread, self._unread = self._unread, []

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from telex.config import Config
 from telex.core.errors import Failure
 from telex.core.keys import Key
 from telex.core.messages import Request
-from telex.dialects import Dialect
+from telex.dialects import DIALECTS, Dialect
 from telex.dialects.operation import Operation
 from telex.gateway.access import key_of
 from telex.gateway.admission import Admission
@@ -47,12 +48,20 @@ class Accepted(Struct, frozen=True):
     native: bool = False
 
 
-class Job(Struct):
-    """What it takes to run one that was accepted. `said`: the body as it came, where it may go on from what others said."""
+class Question(Struct, frozen=True):
+    """A request as it came: what its path says, its `headers` by their lower-case names, and its body."""
 
-    request: Request
+    dialect: str
+    operation: Operation
+    headers: dict[str, str]
+    body: bytes
+
+
+class Job(Struct, frozen=True):
+    """What it takes to run one that was accepted; of its headers only the dialect's own."""
+
+    question: Question
     limits: dict[str, float]
-    said: bytes = b""
 
 
 class Reception:
@@ -84,32 +93,35 @@ class Reception:
 
     async def accept(self, id: str, dialect: Dialect, operation: Operation, scope: Scope, receive: Receive) -> Accepted | Failure:
         """The generation that a request asks for. Raises `ClientLeft`."""
-        wishes = read_wishes(headers_of(scope))
+        headers, owner = headers_of(scope), key_of(scope).id
+        wishes = read_wishes(headers)
         if isinstance(wishes, Failure):
             return wishes
         body = await read_body(scope, receive, self._config().server.body_limit)
         if isinstance(body, Failure):
             return body
+        question = Question(dialect.NAME, operation, headers, body)
         if not wishes.key:
-            return await self._make(id, dialect, operation, scope, body, wishes, b"", None)
+            return await self._make(id, key_of(scope), question, wishes, b"", None)
         digest = digest_of(scope["path"], scope["query_string"].decode("latin-1"), body)
-        claim = await self._keyed.claim(key_of(scope).id, wishes.key, digest)
+        claim = await self._keyed.claim(owner, wishes.key, digest)
         if isinstance(claim, Failure):
             return claim
         if not isinstance(claim, Claim):
             native = dialect.NAME == STORED and not wishes.later and asks_background(body)
             return Accepted(claim, wishes.later or (native and claim.outline.reading.whole), wishes.wait, True, native)
         try:
-            return await self._make(id, dialect, operation, scope, body, wishes, digest, claim)
+            return await self._make(id, key_of(scope), question, wishes, digest, claim)
         finally:
             claim.settle(None)  # unless there is a generation
 
-    async def read(self, dialect: Dialect, operation: Operation, scope: Scope, body: bytes) -> tuple[Request, Turn | None] | Failure:
-        """The request that a body holds, and the turn of a conversation that it is."""
-        turn = await self._read_turn(key_of(scope).id, body) if dialect.NAME == STORED else None
+    async def read(self, question: Question, owner: str) -> tuple[Request, Turn | None] | Failure:
+        """The request that it is, and of which conversation the turn."""
+        turn = await self._read_turn(owner, question.body) if question.dialect == STORED else None
         if isinstance(turn, Failure):
             return turn
-        request = dialect.decode_request(turn.body if turn else body, operation, headers_of(scope))
+        body = turn.body if turn else question.body
+        request = DIALECTS[question.dialect].decode_request(body, question.operation, question.headers)
         if isinstance(request, Failure):
             return request
         return check_overrides(request) or (request, turn)
@@ -131,13 +143,17 @@ class Reception:
 
     async def _restart(self, saved: Saved, key: Key) -> None:
         job = msgspec.msgpack.decode(saved.request, type=Job)
-        generation = await self._engine.begin(saved.id, job.request, job.limits, "finish", key.models, keep=True)
+        read = await self.read(job.question, saved.owner)
+        if isinstance(read, Failure):
+            await self._archive.end_lost(saved, read)
+            return
+        request, turn = read
+        generation = await self._engine.begin(saved.id, request, job.limits, "finish", key.models, keep=True)
         if isinstance(generation, Failure):
             await self._archive.end_lost(saved, generation)
             return
         generation.owner, generation.background = saved.owner, True
-        turn = await self._conversations.read(saved.owner, job.said) if job.said else None
-        if isinstance(turn, Turn):
+        if turn is not None:
             self._conversations.begin(generation, turn)
         self._archive.add(generation)
         self._archive.keeper.take_over(generation, saved)
@@ -157,18 +173,8 @@ class Reception:
             else:
                 await asyncio.sleep(refused.retry_after)
 
-    async def _make(
-        self,
-        id: str,
-        dialect: Dialect,
-        operation: Operation,
-        scope: Scope,
-        body: bytes,
-        wishes: Wishes,
-        digest: bytes,
-        claim: Claim | None,
-    ) -> Accepted | Failure:
-        key, read = key_of(scope), await self.read(dialect, operation, scope, body)
+    async def _make(self, id: str, key: Key, question: Question, wishes: Wishes, digest: bytes, claim: Claim | None) -> Accepted | Failure:
+        read = await self.read(question, key.id)
         if isinstance(read, Failure):
             return read
         request, turn = read
@@ -185,7 +191,7 @@ class Reception:
             self._conversations.begin(generation, turn)
         if claim is not None:
             claim.settle(generation)
-        job = Job(request, wishes.limits, body if turn is not None else b"")
+        job = Job(replace(question, headers=request.headers), wishes.limits)
         await self._place(generation, holder_of(key), wishes.key, digest, job)
         later = wishes.later or (native and not request.stream)
         return Accepted(self._archive.live(generation), later, wishes.wait, False, native and not wishes.later)

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from telex.config import Target, Timeouts
+from telex.core import json
 from telex.core.errors import Ending, Failure
 from telex.core.messages import Reply, Request
 from telex.dialects import DIALECTS, Dialect
@@ -344,4 +345,4 @@ def prefix_of(request: Request) -> bytes:
     if request.cache_key is not None:
         return request.cache_key.encode()
     system = [message for message in request.messages if message.role in ("system", "developer")]
-    return msgspec.msgpack.encode((system, request.tools))
+    return json.encode(msgspec.to_builtins((system, request.tools)))

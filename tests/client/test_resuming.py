@@ -363,7 +363,10 @@ async def test_a_gateway_that_does_not_hear_it_holds_nobody_up(colour: Colour, m
 
 @each_colour
 async def test_who_heard_the_end_says_nothing(colour: Colour) -> None:
-    async with played(colour, goes_on(), whole) as (client, there):
+    def at_once(call: Call) -> Any:
+        return Head(200, (*SSE, NAMED), "length"), Send(b"".join(said(call)))  # the last byte is the end
+
+    async with played(colour, at_once, whole) as (client, there):
         async with client.stream(QUESTION, model="m") as stream:
             await read(stream)
             stream.cancel()

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from gateway.house import gateway
 from telex import AsyncClient, BadRequest, Cancelled, Interrupted, NotFound, Overloaded, RateLimited, Unauthorized, UpstreamError
-from telex.client import following, remote
+from telex.client.jobs import GatewayJobs
+from telex.generation import resuming
+from telex.generation.run import CANCELLED
 from telex.testing import Call, Close, Head, Play, Refuse, Reset, Script, ScriptedUpstream, Send, Stall, Until, say, status
 from telex.testing.answers import error
 from telex.testing.script import cut_script, resolve
 
-from .colours import COLOURS, QUESTION, Colour, Speaker, eventually, read, speaker
+from .colours import COLOURS, PATIENT, QUESTION, Colour, Speaker, eventually, read, speaker
 from .keeping import ID, TEXTS, Keeping, problem
 
 each_colour = pytest.mark.parametrize("colour", COLOURS)
@@ -179,7 +181,7 @@ async def test_a_gateway_that_is_away_for_a_while(colour: Colour) -> None:
 
 @each_colour
 async def test_a_connection_that_falls_silent_is_as_good_as_broken(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "SILENCE", 0.1)
+    monkeypatch.setattr(resuming, "SILENCE", 0.1)
     keeping = Keeping(disturb=lambda script, number: script if number else (*script[:3], Stall()))
     async with kept(colour, keeping) as (client, upstream):
         assert (await client.job(ID).reply()).text == TEXT
@@ -189,9 +191,8 @@ async def test_a_connection_that_falls_silent_is_as_good_as_broken(colour: Colou
 @each_colour
 async def test_a_job_that_waits_long_for_its_turn_is_waited_for(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that showed signs of life, and broke without a frame, don't count as tries in vain."""
-    monkeypatch.setattr(following, "LONGEST_PAUSE", -1.0)  # a loop's clock may stand still for a millisecond
-    monkeypatch.setattr(remote, "LONGEST_PAUSE", 0.001)
-    breaks = 3 * following.RESUMES
+    monkeypatch.setattr(resuming, "LONGEST_PAUSE", -1.0)  # a loop's clock may stand still for a millisecond
+    breaks = 3 * resuming.TRIES
     alive = Send(b": keep-alive\n\n")
     keeping = Keeping(disturb=lambda script, number: (script[0], alive, Close()) if number < breaks else script)
     async with kept(colour, keeping) as (client, _):
@@ -213,14 +214,14 @@ async def test_a_gateway_that_was_killed_may_count_fewer_frames_than_were_heard(
 
 @each_colour
 async def test_when_the_gateway_does_not_come_back_what_was_heard_is_not_lost(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "LONGEST_PAUSE", 0.001)
+    monkeypatch.setattr(resuming, "LONGEST_PAUSE", 0.001)
     keeping = Keeping(disturb=lambda script, number: (*script[:4], Close()) if not number else (Close(),))
     async with kept(colour, keeping) as (client, _):
         with pytest.raises(Interrupted, match="may go on") as caught:
             await client.job(ID).reply()
         assert caught.value.reply is not None
         assert (caught.value.reply.text, caught.value.reply.ending) == ("Once upon", "truncated")
-        assert len(keeping.afters) == 1 + following.RESUMES
+        assert len(keeping.afters) == 1 + resuming.TRIES
 
 
 @each_colour
@@ -305,6 +306,37 @@ async def test_problems(answer: Script, raised: type[Exception], words: str, col
 
 
 @each_colour
+async def test_what_is_no_longer_kept_is_interrupted_with_what_was_said(colour: Colour) -> None:
+    gone = problem(410, "It was here, and is no longer kept.")
+    keeping = Keeping(disturb=lambda script, number: gone if number else (*script[:4], Close()))
+    async with kept(colour, keeping) as (client, _):
+        with pytest.raises(Interrupted, match="no longer keeps") as caught:
+            await client.job(ID).reply()
+        assert caught.value.reply is not None
+        assert (caught.value.reply.text, keeping.afters) == ("Once upon", [0, 3])
+        assert "may go on" not in str(caught.value)
+
+
+@each_colour
+async def test_a_proxy_before_no_gateway(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resuming, "LONGEST_PAUSE", 0.001)
+    async with kept(colour, problem(503, "Nobody is here.")) as (client, upstream):
+        with pytest.raises(UpstreamError, match="status 503"):
+            await client.job(ID).reply()
+        assert len(upstream.calls) == 1 + resuming.TRIES
+
+
+@each_colour
+async def test_a_key_that_is_repeated_is_shown_to_nobody(colour: Colour) -> None:
+    with ScriptedUpstream(problem(409, "Not with tx-canary-1.")) as upstream:
+        client = speaker(colour, upstream.url, api_key="tx-canary-1")
+        with pytest.raises(BadRequest, match="Not with") as caught:
+            await client.job(ID).reply()
+        assert "canary" not in str(caught.value)
+        await client.close()
+
+
+@each_colour
 async def test_refusals_to_begin_come_in_the_dialect(colour: Colour) -> None:
     def busy(call: Call) -> Play:
         return status(503, error(call, 503, "Come back.", "server_busy"), [("retry-after", "3")])
@@ -347,6 +379,25 @@ async def test_streams_that_end_or_are_left_leave_nothing() -> None:
             await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
             await upstream.until(lambda: upstream.open_connections <= 1)
         await upstream.until(lambda: not upstream.open_connections)
+
+
+@pytest.mark.parametrize("when", ["at-once", "at-the-first-word"])
+async def test_who_stops_has_stopped(when: str) -> None:
+    with ScriptedUpstream(Keeping(disturb=lambda script, number: (*script[:4], Stall()))) as upstream:
+        async with AsyncClient(upstream.url) as client:
+            jobs = client._own_jobs()
+            assert isinstance(jobs, GatewayJobs)
+            following = await jobs.follow(ID)
+            if when == "at-once":  # before it began
+                following.stop()
+            else:  # before it knows itself
+                verdict = cast("asyncio.Future[Any]", following._attempt.verdict)
+                verdict.add_done_callback(lambda verdict: following.stop())
+            async with asyncio.timeout(PATIENT):
+                await following.opened(following.join())
+                await following.finished()
+            assert (following.ended, following.failure) == (True, CANCELLED)
+            assert [call.method for call in upstream.calls] == ["GET"] * (when != "at-once")
 
 
 @each_colour

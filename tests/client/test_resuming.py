@@ -215,7 +215,7 @@ async def test_signs_of_life_are_no_silence(colour: Colour, monkeypatch: pytest.
 
 
 @each_colour
-@pytest.mark.parametrize("code", [404, 410, 401, 503])
+@pytest.mark.parametrize("code", [404, 410, 401, 500])
 async def test_what_is_no_longer_kept_is_interrupted_with_what_was_said(code: int, colour: Colour) -> None:
     async with played(colour, broken(Close(), frames=2), status(code, {"status": code, "detail": "x"})) as (client, there):
         stream = client.stream(QUESTION, model="m")
@@ -224,6 +224,15 @@ async def test_what_is_no_longer_kept_is_interrupted_with_what_was_said(code: in
                 await read(stream)
         assert caught.value.reply is not None
         assert (caught.value.reply.text, caught.value.reply.ending, len(there.calls)) == (TEXTS[0], "truncated", 2)
+
+
+@each_colour
+async def test_a_proxy_before_a_gateway_that_restarts_is_not_its_word(colour: Colour) -> None:
+    away = [status(code, "<html>Bad gateway</html>", [("content-type", "text/html")]) for code in (502, 503, 504)]
+    async with played(colour, broken(Close(), frames=2), *away, goes_on()) as (client, there):
+        async with client.stream(QUESTION, model="m") as stream:
+            assert await read(stream) == list(TEXTS)
+        assert [place(call) for call in there.calls] == [0, 2, 2, 2, 2]
 
 
 @each_colour

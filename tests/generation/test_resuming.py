@@ -16,11 +16,12 @@ from telex.core.errors import Failure
 from telex.core.messages import Request
 from telex.dialects import DIALECTS
 from telex.generation import resuming as core
+from telex.generation.asking import Asking
 from telex.generation.attempt import Attempt
 from telex.generation.backend import Backend
 from telex.generation.log import HIGH_WATER, Log
 from telex.generation.output import Naming, Output, StreamOutput, WholeOutput
-from telex.generation.resuming import AWAY, FIRST_TRIES, SILENCE, TRIES, Asking, Resuming
+from telex.generation.resuming import AWAY, FIRST_TRIES, SILENCE, TRIES, Resuming
 from telex.metering.meter import Meter
 from telex.tokens.windows import Windows
 from telex.upstream.address import Origin
@@ -74,9 +75,9 @@ class Wire:
 
 
 class Scene:
-    """An attempt at a gateway, and what it and its connections come to. `random`: what the draws give."""
+    """An attempt at a gateway, and what it and its connections come to. `random`: what the draws give. `id`: of what is there already."""
 
-    def __init__(self, stream: bool = True, random: float = 1.0, timeouts: Timeouts = LIMITS) -> None:
+    def __init__(self, stream: bool = True, random: float = 1.0, timeouts: Timeouts = LIMITS, id: str = "") -> None:
         self.clock = Clock()
         self.log = Log()
         self.reader = self.log.reader()
@@ -88,7 +89,8 @@ class Scene:
         meter = Meter(Request(model="m", messages=()), 0.0)
         self.attempt = Attempt(self.clock, CHAT, CHAT.Decoder(), output, self.log, meter, timeouts, timeouts.total, stream)
         backend = Backend("gateway", Provider("openai-chat", "http://gateway.test/v1", "tx-1"), None, Windows())
-        asking = Asking(backend, Origin(False, "gateway.test", 80), CALL, "k1")
+        origin = Origin(False, "gateway.test", 80)
+        asking = Asking(backend, origin, id=id) if id else Asking(backend, origin, CALL, "k1")
         self.resuming = Resuming(self.clock, self.attempt, asking, stream, lambda: random)
 
     def connect(self) -> Wire:
@@ -283,6 +285,21 @@ def test_the_first_is_at_once_and_then_each_pause_is_twice_as_long() -> None:
     assert scene.resuming.next.due == scene.clock.now  # counted anew: a frame came
 
 
+def test_connections_that_lived_are_not_counted() -> None:
+    """What waits long for its turn says nothing else, and a proxy may cut it each time."""
+    scene = Scene()
+    for _ in range(3 * TRIES):
+        scene.begin()
+        scene.clock.go(scene.clock.now + core.LONGEST_PAUSE + 1.0)
+        scene.hear(b": keep-alive\n\n")
+        scene.resuming.on_failure(CUT)
+        assert scene.resuming.next.due == scene.clock.now
+    for _ in range(TRIES):
+        assert not scene.resuming.over
+        scene.resuming.on_failure(REFUSED)  # not even a connection: the life of the last is no other's
+    assert scene.resuming.over
+
+
 @given(random=st.floats(0.0, 1.0, exclude_max=True))
 def test_jitter_shortens_the_pauses(random: float) -> None:
     scene = Scene(random=random)
@@ -400,7 +417,7 @@ def test_an_error_inside_the_stream_is_its_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(404, "no longer keeps"), (410, "no longer keeps"), (401, "status 401"), (503, "status 503")]
+    ("status", "words"), [(404, "no longer keeps"), (410, "no longer keeps"), (401, "status 401"), (500, "status 500")]
 )
 def test_who_may_not_go_on_hears_why(status: int, words: str) -> None:
     scene = Scene()
@@ -414,6 +431,23 @@ def test_who_may_not_go_on_hears_why(status: int, words: str) -> None:
     assert (failure.kind, failure.status, wire.aborted, scene.resuming.farewell) == ("truncated", status, True, None)
     assert failure.message.startswith(CUT.message)
     assert words in failure.message
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_what_a_proxy_says_of_a_gateway_that_is_away_is_nobodys_word(status: int) -> None:
+    scene = Scene(random=0.5)
+    scene.begin()
+    scene.hear(chunk("Hi"))
+    scene.resuming.on_failure(CUT)
+    wire = scene.connect()
+    scene.resuming.on_head(status, {"content-type": "text/html"})
+    assert (wire.aborted, scene.resuming.over) == (True, False)
+    while not scene.resuming.over:
+        scene.connect()
+        scene.resuming.on_head(status, {"content-type": "text/html"})
+    failure = scene.failure
+    assert failure is not None
+    assert (failure.kind, failure.status, len(scene.asked), scene.resuming.lost) == ("truncated", status, 1 + TRIES, True)
 
 
 @pytest.mark.parametrize("headers", [{"content-type": "text/html"}, {"content-type": "application/json"}, {}])
@@ -449,6 +483,84 @@ def test_a_frame_without_end_is_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     scene.hear(b"data: " + b"x" * 2000)
     assert scene.failure is not None
     assert (scene.failure.kind, scene.wires[-1].aborted) == ("malformed", True)
+
+
+# ---- what is there already
+
+PROBLEM = {"content-type": "application/problem+json"}
+
+
+def test_what_is_there_is_asked_for_from_its_beginning_and_never_ended() -> None:
+    scene = Scene(id="gen_1")
+    scene.connect()
+    assert after(scene.line) == 0
+    scene.clock.go(SILENCE)  # it has no head yet
+    assert scene.wires[0].aborted
+    scene.begin(dict(STREAM, **{"telex-generation": ""}))
+    scene.hear(chunk("Hi"))
+    scene.resuming.on_failure(CUT)
+    scene.begin()
+    assert after(scene.line) == 1
+    scene.attempt.abort()
+    assert (scene.resuming.over, scene.resuming.farewell, scene.wires[-1].aborted) == (True, None, True)
+
+
+def test_an_id_is_no_path() -> None:
+    scene = Scene(id="x/../y?z")
+    assert scene.resuming.next.request.startswith(b"GET /v1/generations/x%2F..%2Fy%3Fz/stream?after=0&")
+
+
+@pytest.mark.parametrize("status", [404, 409, 410, 500])
+def test_why_it_can_not_be_heard_it_says_itself(status: int) -> None:
+    scene = Scene(id="gen_1")
+    scene.connect()
+    scene.resuming.on_head(status, PROBLEM)
+    scene.hear(b'{"detail":"No."}')
+    scene.resuming.on_end()
+    assert scene.failure is not None
+    assert (scene.failure.message, scene.failure.status, scene.resuming.lost) == ("No.", status, False)
+
+
+def test_who_falls_silent_while_saying_why_is_not_waited_for() -> None:
+    scene = Scene(id="gen_1")
+    scene.connect()
+    scene.resuming.on_head(404, PROBLEM)
+    scene.clock.go(SILENCE)
+    assert scene.failure is not None
+    assert scene.wires[-1].aborted
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+def test_what_is_no_stream_is_not_taken_for_a_reply(kind: str) -> None:
+    scene = Scene(id="gen_1")
+    scene.connect()
+    scene.resuming.on_head(200, {"content-type": kind})
+    assert scene.failure is not None
+    assert (scene.failure.kind, scene.failure.status) == ("malformed", 200)
+
+
+def test_where_something_stands_before_a_gateway_that_is_not_there() -> None:
+    scene = Scene(id="gen_1")
+    while not scene.resuming.over:
+        scene.connect()
+        scene.resuming.on_head(503, PROBLEM)
+    assert scene.failure is not None
+    assert (scene.failure.kind, scene.failure.status, scene.resuming.frames) == ("unreachable", 503, 0)
+
+
+def test_only_a_stream_that_the_gateway_ended_early_is_doubtful() -> None:
+    """Who learns more from its record may say so, and what it says is the ending."""
+    scene = Scene(id="gen_1")
+    scene.begin()
+    scene.hear(chunk("Hi"))
+    scene.resuming.on_failure(CUT)
+    doubts = [scene.resuming.doubtful]
+    scene.begin()
+    scene.resuming.on_end()
+    assert [*doubts, scene.resuming.doubtful] == [False, True]
+    why = Failure("rate_limited", "It was too much.", retry_after=9.0)
+    scene.resuming.conclude(why)
+    assert (scene.failure, scene.resuming.lost) == (why, False)
 
 
 # ---- clocks and flow

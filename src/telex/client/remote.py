@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -17,23 +17,15 @@ from telex.core.errors import Failure, Kind
 from telex.core.messages import Fields, Request
 from telex.dialects import openai_chat
 from telex.dialects.translate import Manner, Outgoing, address
+from telex.generation.asking import ROOT, path_of
 from telex.generation.backend import Backend
 from telex.generation.catalog import Route
-from telex.upstream.endpoint import Endpoint
+from telex.generation.resuming import FIRST_TRIES, pause_before
 from telex.upstream.fetch import Answer, fetch
 from telex.upstream.pool import Connections
 
-ROOT = "/generations"
-"""Behind the base URL of a gateway."""
-
 CALL_SECONDS = 30.0
 """Seconds that one call may take, all its tries together."""
-
-TRIES = 4
-"""How often a call is made anew whose connection could not be made, or broke before the answer."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-"""Seconds before the second new try; each of the following is twice as long, up to the longest."""
 
 BROKEN: frozenset[Kind] = frozenset({"unreachable", "truncated", "timeout"})
 """Failures of the way to the gateway, about which it says nothing itself."""
@@ -46,9 +38,8 @@ class Remote:
     """What is asked of one gateway. Everything that goes wrong is a value, in the library's own words."""
 
     def __init__(self, backend: Backend, pool: Connections) -> None:
-        self._backend = backend
+        self.backend = backend
         self.pool = pool
-        self.quirks = backend.provider.quirks
 
     async def submit(self, request: Request, route: Route) -> tuple[Fields, tuple[str, ...]] | Failure:
         """The record of a new background generation, and what of the request the gateway can't be told. It may safely be sent twice."""
@@ -74,37 +65,24 @@ class Remote:
         """The record, once it has ended."""
         return read_record(await self._call("POST", f"{path_of(id)}/cancel"))
 
-    def stream_at(self, id: str, after: int) -> Endpoint:
-        """Where the frames behind the first `after` come from."""
-        return self._backend.ask_at("GET", f"{path_of(id)}/stream?after={after}&dialect={openai_chat.NAME}")
-
     def _address(self, request: Request, route: Route) -> Outgoing | Failure:
-        provider = self._backend.provider
+        provider = self.backend.provider
         manner = Manner(provider.quirks, provider.defaults, provider.always)
-        return address(request, self._backend.dialect, request.model, request.stream, manner, route.strict)
+        return address(request, self.backend.dialect, request.model, request.stream, manner, route.strict)
 
     async def _call(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer | Failure:
-        endpoint, clock = self._backend.ask_at(method, path), asyncio.get_running_loop().time
+        endpoint, clock = self.backend.ask_at(method, path), asyncio.get_running_loop().time
         end = clock() + CALL_SECONDS
         answer = await fetch(self.pool, endpoint, body, CALL_SECONDS, headers)
-        for seconds in pauses(TRIES):
+        for number in range(FIRST_TRIES):  # more, where the connection could not be made, or broke before the answer
+            seconds = pause_before(number, random.random())
             if isinstance(answer, Answer) or answer.kind not in BROKEN or clock() + seconds >= end:
                 break
             await asyncio.sleep(seconds)
             answer = await fetch(self.pool, endpoint, body, end - clock(), headers)
         if isinstance(answer, Failure):
-            return self._backend.redact(lost(answer))
-        return answer if answer.status < 400 else self._backend.redact(failure_of(answer))
-
-
-def pauses(tries: int) -> Iterator[float]:
-    """Seconds before each new try: none before the first, then exponentially more, all of it jitter."""
-    for number in range(tries):
-        yield random.uniform(0.0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (number - 1))) if number else 0.0
-
-
-def path_of(id: str) -> str:
-    return f"{ROOT}/{quote(id, safe='')}"
+            return self.backend.redact(lost(answer))
+        return answer if answer.status < 400 else self.backend.redact(failure_of(answer))
 
 
 def lost(failure: Failure) -> Failure:
@@ -113,11 +91,16 @@ def lost(failure: Failure) -> Failure:
 
 
 def failure_of(answer: Answer) -> Failure:
-    """What an answer with an error status says: in its dialect, or as problem details (RFC 9457) on Telex's own paths."""
-    failure = through_gateway(openai_chat.decode_error(answer.status, answer.headers, answer.body, time.time()))
-    if not answer.headers.get("content-type", "").startswith("application/problem+json"):
+    """What an answer with an error status says."""
+    return as_told(openai_chat.decode_error(answer.status, answer.headers, answer.body, time.time()), answer.headers)
+
+
+def as_told(failure: Failure, headers: Mapping[str, str]) -> Failure:
+    """A failure that was read in the gateway's dialect, as it was meant: on Telex's own paths it comes as problem details (RFC 9457)."""
+    failure = through_gateway(failure)
+    if not headers.get("content-type", "").startswith("application/problem+json"):
         return failure
-    return msgspec.structs.replace(failure, kind=PROBLEMS.get(answer.status, failure.kind), type="")
+    return msgspec.structs.replace(failure, kind=PROBLEMS.get(failure.status, failure.kind), type="")
 
 
 def read_record(answer: Answer | Failure) -> Fields | Failure:

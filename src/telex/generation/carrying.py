@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import httpx2
 
@@ -22,8 +22,11 @@ FAREWELL = 1.0
 Patience = Callable[[], float]
 """Seconds that connecting may take now."""
 
+Consult = Callable[[], Awaitable[Failure | None]]
+"""Asks the gateway's record why there is no more; None where that is not so, or nobody knows."""
 
-async def carry(resuming: Resuming, pool: Connections, patience: Patience) -> None:
+
+async def carry(resuming: Resuming, pool: Connections, patience: Patience, consult: Consult | None = None) -> None:
     """Open one connection after the other until it is over, and say farewell where that is due."""
     task, broke, loop = asyncio.current_task(), asyncio.Event(), asyncio.get_running_loop()
     assert task is not None
@@ -47,6 +50,8 @@ async def carry(resuming: Resuming, pool: Connections, patience: Patience) -> No
                 resuming.begin(opened)
                 opened.send(wish.request, resuming)
             await broke.wait()
+            if resuming.doubtful and consult is not None and (why := await consult()) is not None:
+                resuming.conclude(why)
     except asyncio.CancelledError:
         if not resuming.over:
             resuming.abort()

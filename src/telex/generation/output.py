@@ -188,7 +188,7 @@ def call(reply: Reply, naming: Naming) -> Reply:
 
 
 class EventOutput:
-    """The events themselves, for a reader in this process. `fold`: it waits for the whole, so all of it is kept."""
+    """The events themselves, frame by frame, for a reader in this process. `fold`: it waits for the whole, so all of it is kept."""
 
     def __init__(self, fold: bool) -> None:
         self.follows = not fold
@@ -199,7 +199,7 @@ class EventOutput:
         if self._fold:
             self.kept += len(raw)
         said: list[Event] = [event for event in events if not isinstance(event, Failure)]  # a failure is the generation's ending
-        return [Heard(said, len(raw))] if said else []
+        return [Heard(said, len(raw))] if raw or said else []
 
     def glance(self, raw: bytes, event: PartDelta) -> list[Heard]:
         return [Heard([event], len(raw))]

@@ -17,6 +17,7 @@ from telex.core.errors import Ending, Failure
 from telex.core.messages import Reply, Request
 from telex.dialects import DIALECTS, Dialect
 from telex.dialects.translate import Manner, Outgoing, address
+from telex.generation.asking import Asking
 from telex.generation.attempt import Attempt, too_slow
 from telex.generation.backend import Backend
 from telex.generation.catalog import Route
@@ -25,7 +26,7 @@ from telex.generation.kept import KeptLog
 from telex.generation.log import Log
 from telex.generation.output import FoldingOutput, Naming, Output, SourceOutput, call
 from telex.generation.reading import Reading, Source, is_verbatim, make_output
-from telex.generation.resuming import Asking, Resuming
+from telex.generation.resuming import Resuming
 from telex.generation.traffic import Traffic
 from telex.generation.whole import asks_stream
 from telex.limits.table import Holder, Lease, Quota

@@ -17,7 +17,7 @@ from telex import AsyncClient, BadRequest, Cancelled, Interrupted, NotFound, Ove
 from telex.client.jobs import GatewayJobs
 from telex.generation import resuming
 from telex.generation.run import CANCELLED
-from telex.testing import Call, Close, Head, Play, Refuse, Reset, Script, ScriptedUpstream, Send, Stall, Until, say, status
+from telex.testing import Call, Close, Head, Play, Refuse, Reset, Script, ScriptedUpstream, Send, Stall, Until, Wait, say, status
 from telex.testing.answers import error
 from telex.testing.script import cut_script, resolve
 
@@ -107,7 +107,7 @@ async def test_another_client_picks_it_up_when_the_first_has_gone(colour: Colour
 
     def story(call: Call) -> Script:
         head, *steps = resolve(say(*TEXTS), call)
-        return (head, *steps[:3], Until(gate.is_set), *steps[3:])
+        return (head, Wait(0.01), *steps[:3], Until(gate.is_set), *steps[3:])  # by a clock that counts milliseconds
 
     with ScriptedUpstream(story) as upstream:
         async with gateway(upstream.url) as house:

@@ -147,6 +147,15 @@ async def test_it_goes_on_behind_the_frames_that_it_has(end: Any, colour: Colour
         assert stream.cursor == len(keeping.frames)
 
 
+@each_colour
+async def test_frames_that_say_nothing_are_counted_too(colour: Colour) -> None:
+    keeping = Keeping(disturb=lambda script, number: script if number else (*script[:5], Close()))
+    keeping.frames.insert(3, b'data: {"id":"r","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}\n\n')
+    async with kept(colour, keeping) as (client, _), client.job(ID).stream() as stream:
+        assert await read(stream) == list(TEXTS)
+        assert (keeping.afters, stream.cursor) == ([0, 4], len(keeping.frames))
+
+
 FRAMES = Keeping().frames
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,8 @@ from cli.shell import PATIENCE, Terminal
 
 
 @pytest.fixture
-def gateway() -> Iterator[Terminal]:
-    with Terminal("serve", "--race", "--port", "0") as terminal:
+def gateway(tmp_path: Path) -> Iterator[Terminal]:
+    with Terminal("serve", "--race", "--port", "0", cwd=tmp_path) as terminal:
         yield terminal
 
 

@@ -118,7 +118,7 @@ def test_p17_an_error_about_a_url_does_not_show_its_password(url: str) -> None:
 
 
 async def test_p17_no_repr_shows_a_key() -> None:
-    config: Config = parse_config(toml("http://127.0.0.1:1/v1") + f'api_key = "{OWN}"\n', "t")
+    config: Config = parse_config("store = 'memory:'\n" + toml("http://127.0.0.1:1/v1") + f'api_key = "{OWN}"\n', "t")
     process = Process(config, listen("127.0.0.1", 0))
     backend = process.engine.catalog.backends["up"]
     endpoints = [backend.remote_endpoint("/x"), backend.list_endpoint(), make_endpoint("GET", "http://h", "/", {"x-api-key": OWN})]

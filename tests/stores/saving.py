@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TypeVar
 
-from telex.stores.ports import Saved, SavedResponse, Store
+from telex.stores.ports import Generations, Saved, SavedResponse, Store, Write
 
 T = TypeVar("T")
 
@@ -26,8 +26,13 @@ def end(store: Store, id: str, ended: float = 2.0, expires: float = 100.0, relea
     return now(store.generations.end(id, record, ended, expires, release))
 
 
-def write(store: Store, id: str, place: int, *frames: bytes) -> None:
-    now(store.generations.write(id, place, list(frames), b""))
+def writing(generations: Generations, id: str, place: int, frames: list[bytes], reading: bytes = b"") -> Future[list[bool]]:
+    return generations.write([Write(id, place, frames, reading)])
+
+
+def write(store: Store, id: str, place: int, *frames: bytes) -> bool:
+    [there] = now(writing(store.generations, id, place, list(frames)))
+    return there
 
 
 def find(store: Store, id: str) -> Saved | None:

@@ -17,19 +17,19 @@ from telex.stores.memory import MemoryStore
 from telex.stores.ports import StoreError
 from telex.stores.sqlite import SqliteStore
 
-from .saving import PATIENT, now, read
+from .saving import PATIENT, now, read, writing
 
 CLAIMING = """
 import itertools, sys
 from pathlib import Path
-from telex.stores.ports import Saved
+from telex.stores.ports import Saved, Write
 from telex.stores.sqlite import SqliteStore
 store = SqliteStore(Path(sys.argv[1]))
 store.claim()
 assert store.generations.create(Saved("gen", "", 1.0, b"")).result()
 print("claimed", flush=True)
 for number in itertools.count():
-    writes = [store.generations.write("gen", number * 3 + more, [f"frame {number * 3 + more}".encode()], b"") for more in range(3)]
+    writes = [store.generations.write([Write("gen", number * 3 + more, [f"frame {number * 3 + more}".encode()])]) for more in range(3)]
     for write in writes:
         write.result()
     print(number * 3 + 3, flush=True)
@@ -83,7 +83,7 @@ def test_kill_9_loses_nothing_that_was_written_and_frees_the_claim(path: Path, s
     assert len(frames) >= int([line for line in said if line.endswith("\n")][-1])
     assert frames == [f"frame {number}".encode() for number in range(len(frames))]
     assert [saved.id for saved in now(store.generations.unfinished())] == ["gen"]
-    now(store.generations.write("gen", len(frames), [b"more"], b""))
+    now(writing(store.generations, "gen", len(frames), [b"more"], b""))
 
 
 def test_it_is_free_once_the_store_is_closed(path: Path, store: SqliteStore) -> None:

@@ -7,7 +7,7 @@ import pytest
 from telex.stores import ports
 from telex.stores.ports import Store
 
-from .saving import create, end, find, now, read, response, write
+from .saving import create, end, find, now, read, response, write, writing
 
 PLENTY = 1 << 40
 DAY = 86400.0
@@ -46,7 +46,7 @@ def test_what_expired_is_forgotten_with_its_frames(store: Store) -> None:
 def test_many_are_forgotten_at_once(store: Store) -> None:
     for number in range(350):
         created = store.generations.create(ports.Saved(str(number), "", float(number), b""))
-        store.generations.write(str(number), 0, [b"x" * 5000], b"")
+        writing(store.generations, str(number), 0, [b"x" * 5000], b"")
         ended = store.generations.end(str(number), b"", 1.0, 2.0 if number % 7 else 4.0, release=False)
     assert (now(created), now(ended)) == (True, True)
     assert forget(store, 3.0) == 300
@@ -105,8 +105,8 @@ def test_all_that_is_kept_counts(store: Store) -> None:
     assert is_size(1002)
     now(store.generations.begin("a"))
     assert is_size(2)
-    now(store.generations.write("a", 0, [b"x" * 40, b"x" * 2], b"reading"))
-    now(store.generations.write("a", 1, [b"x" * 2], b"read"))
+    now(writing(store.generations, "a", 0, [b"x" * 40, b"x" * 2], b"reading"))
+    now(writing(store.generations, "a", 1, [b"x" * 2], b"read"))
     assert is_size(48)
     end(store, "a", record=b"record")
     assert is_size(52)

@@ -19,7 +19,7 @@ from telex.gateway.record import record_of
 from telex.generation.generation import Generation
 from telex.generation.kept import KeptLog
 from telex.limits.table import AGAIN
-from telex.stores.ports import Generations, Saved, StoreError
+from telex.stores.ports import Generations, Saved, StoreError, Write
 
 RECORDS_MOST = 5_000
 """Records of those of which nothing else is kept: about a kilobyte each."""
@@ -84,7 +84,7 @@ class Archive:
         said = {"kind": failure.kind, "message": failure.message, "retry_after": failure.retry_after}
         record = json.decode(saved.record)
         record |= {"status": failure.ending, "failure": said, "timing": dict.fromkeys(record["timing"])}
-        await asyncio.wrap_future(self._store.write(saved.id, 0, [], encode_outline(outline)))
+        await asyncio.wrap_future(self._store.write([Write(saved.id, 0, [], encode_outline(outline))]))
         await asyncio.wrap_future(self.keeper.finish(saved.id, record, saved.background, release=not spoke))
 
     async def forget(self, id: str) -> None:

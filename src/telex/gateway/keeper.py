@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from telex.config import Retention
 from telex.config.units import bytes_of, seconds_of
@@ -24,8 +24,10 @@ from telex.generation.generation import Generation
 from telex.generation.kept import KeptLog
 from telex.generation.reading import Source
 from telex.limits.table import AGAIN
-from telex.stores.ports import Generations, Saved, StoreError
+from telex.stores.ports import Generations, Saved, StoreError, Write
 from telex.telemetry.logs import log
+
+T = TypeVar("T")
 
 FLUSH = 0.05
 """Seconds that what came may wait until it is written: so much is lost if the process is killed."""
@@ -43,6 +45,7 @@ ACCEPT = 2.0
 """Seconds that accepting a job may take."""
 
 TAKEN = "Another generation has its Idempotency-Key."
+MISSING = "The store has not what was written of it before."
 
 SWEEP = 10.0
 """Seconds between two looks for what is to be forgotten,"""
@@ -70,36 +73,21 @@ class Keeping:
 
 
 class Batch:
-    """What is written of one generation at a time, as calls of the store."""
+    """What is written of one generation at a time. `whole`: nothing is left of it then. `ends`: nor will there ever be."""
 
-    def __init__(self, keeping: Keeping, store: Generations, finish: Callable[[Keeping], Future[bool]]) -> None:
-        log, id = keeping.log, keeping.generation.id
+    def __init__(self, keeping: Keeping) -> None:
+        log = keeping.log
         self.keeping = keeping
         self.entries = next_of(log.entries, keeping.written)
         self.whole = keeping.written + len(self.entries) == len(log.entries)
-        self.state = log.source, keeping.generation.committed, keeping.generation.failure
         self.ends = self.whole and keeping.record is not None
-        self.calls: list[Future[Any]] = [] if keeping.there else [store.create(keeping.saved)]
-        reading = encode_outline(outline_of(keeping.generation)) if self.state != keeping.state else b""
-        if self.entries or reading:
-            self.calls.append(store.write(id, keeping.written, self.entries, reading))
-        if self.ends:
-            self.calls.append(finish(keeping))
+        self.state = log.source, keeping.generation.committed, keeping.generation.failure
 
-    async def done(self) -> str:
-        """Return when the store has it, and why not if it has not."""
-        for call in self.calls:
-            try:
-                if call.done():  # as most are, when the first of all is
-                    call.result()
-                else:
-                    await asyncio.wrap_future(call)
-            except StoreError as error:
-                return str(error)
-            except Exception as bug:
-                log.error("store", exc_info=bug)
-                return f"The store failed: {bug!r}."
-        return TAKEN if not self.keeping.there and not self.calls[0].result() else ""
+    @property
+    def write(self) -> Write:
+        keeping = self.keeping
+        reading = encode_outline(outline_of(keeping.generation)) if self.state != keeping.state else b""
+        return Write(keeping.generation.id, keeping.written, self.entries, reading)
 
     def note(self) -> None:
         """The store has it."""
@@ -232,9 +220,15 @@ class Keeper:
             news, self._news = self._news, {}
             self._stirred.clear()
             self._ended.clear()
-            batches = [Batch(keeping, self._store, self._end) for keeping in news.values()]
-            for batch in batches:
-                self._note(batch, await batch.done())
+            batches = [Batch(keeping) for keeping in news.values()]
+            calls = [[] if batch.keeping.there else [self._store.create(batch.keeping.saved)] for batch in batches]
+            written = self._store.write([batch.write for batch in batches])
+            for batch, beside in zip(batches, calls, strict=True):
+                if batch.ends:
+                    beside.append(self._end(batch.keeping))
+            there = await result_of(written)
+            for number, batch in enumerate(batches):
+                self._note(batch, there if isinstance(there, str) else await why_not(batch, calls[number], there[number]))
             await self._pause()
 
     async def _pause(self) -> None:
@@ -294,6 +288,28 @@ class Keeper:
         if why != self._failing:
             self._failing = why
             log.warning("store", not_kept=why or None)
+
+
+async def result_of(call: Future[T]) -> T | str:
+    """What a store says, or why it does not."""
+    try:
+        if not call.done():  # as most are, when the first of all is
+            value: T = await asyncio.wrap_future(call)
+            return value
+        return call.result()
+    except StoreError as error:
+        return str(error)
+    except Exception as bug:
+        log.error("store", exc_info=bug)
+        return f"The store failed: {bug!r}."
+
+
+async def why_not(batch: Batch, calls: list[Future[bool]], written: bool) -> str:
+    """Why the store has not all of it; empty if it has. `calls`: what else was asked for it."""
+    for call in calls:
+        if isinstance(failed := await result_of(call), str):
+            return failed
+    return "" if written else MISSING if batch.keeping.there else TAKEN
 
 
 def next_of(entries: list[bytes], first: int) -> list[bytes]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 
 from msgspec.structs import replace
 
 from telex.stores import ports
-from telex.stores.futures import done, failed
-from telex.stores.ports import Saved, SavedResponse, hole
+from telex.stores.futures import done
+from telex.stores.ports import Saved, SavedResponse, Write
 
 
 class Kept:
@@ -70,14 +70,17 @@ class MemoryGenerations:
             kept.saved = replace(kept.saved, begun=True, request=b"")
         return done(None)
 
-    def write(self, id: str, place: int, frames: builtins.list[bytes], reading: bytes = b"") -> Future[None]:
-        kept = self._all.get(id)
-        if kept is None or place > len(kept.frames):
-            return failed(hole(id, place))
-        kept.frames += frames[len(kept.frames) - place :]
-        if reading:
-            kept.saved = replace(kept.saved, reading=reading)
-        return done(None)
+    def write(self, writes: Sequence[Write]) -> Future[builtins.list[bool]]:
+        return done([self._write(write) for write in writes])
+
+    def _write(self, write: Write) -> bool:
+        kept = self._all.get(write.id)
+        if kept is None or write.place > len(kept.frames):
+            return False
+        kept.frames += write.frames[len(kept.frames) - write.place :]
+        if write.reading:
+            kept.saved = replace(kept.saved, reading=write.reading)
+        return True
 
     def end(self, id: str, record: bytes, ended: float, expires: float, release: bool) -> Future[bool]:
         kept = self._all.get(id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -21,11 +22,6 @@ REMEMBERED_MOST = 100_000
 
 class StoreError(TelexError):
     """A store that can't be opened, read or written: which, why, and what to do. Futures are settled with it too."""
-
-
-def hole(id: str, place: int) -> StoreError:
-    """Why frames can't be written."""
-    return StoreError(f"The store has not the first {place} frames of {id}, so those behind them can't be written.")
 
 
 class Keys(Protocol):
@@ -81,6 +77,15 @@ class Saved(Struct, frozen=True):
     expires: float | None = None
 
 
+class Write(Struct, frozen=True):
+    """Frames of one generation, before which there are `place` others. `reading` takes the place of the saved one unless it is empty."""
+
+    id: str
+    place: int
+    frames: list[bytes]
+    reading: bytes = b""
+
+
 class Generations(Protocol):
     """Generations and their frames. What expired is there until it is forgotten. Nothing here waits for anything but the store: calls
     for one generation are carried out in the order in which they are made."""
@@ -93,10 +98,10 @@ class Generations(Protocol):
         """It runs now, and is never run again: its request goes."""
         ...
 
-    def write(self, id: str, place: int, frames: builtins.list[bytes], reading: bytes = b"") -> Future[None]:
-        """Add `frames`, before which there are `place` others. Those that are there already are not written again, so that a write may be
-        repeated. `reading` takes the place of the saved one unless it is empty. Fails with `StoreError`, and writes nothing, if frames
-        before them are missing, or if there is no such generation: a log has no holes."""
+    def write(self, writes: Sequence[Write]) -> Future[builtins.list[bool]]:
+        """Add frames of any number of generations, and say of each whether its frames are there now. False, and nothing of it is written,
+        if frames before them are missing, or if there is no such generation: a log has no holes. What is there already is not written
+        again, so that a write may be repeated."""
         ...
 
     def end(self, id: str, record: bytes, ended: float, expires: float, release: bool) -> Future[bool]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import math
 import sqlite3
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from telex.stores.ports import Saved, hole
+from telex.stores.ports import Saved, Write
 from telex.stores.sqlite.database import QUERIES
 from telex.stores.sqlite.forgetting import forget_one, forget_some
 from telex.stores.sqlite.places import SPAN, place_of
@@ -39,15 +41,8 @@ class SqliteGenerations:
 
         return self._writer.do(begin)
 
-    def write(self, id: str, place: int, frames: builtins.list[bytes], reading: bytes = b"") -> Future[None]:
-        def write(database: sqlite3.Connection) -> None:
-            if not add(database, id, place, frames, reading):  # some of it may be there already
-                end = database.execute(QUERIES["find_end"], {"id": id}).fetchone()
-                if end is None or place > end["frames"]:
-                    raise hole(id, place)
-                add(database, id, end["frames"], frames[end["frames"] - place :], reading)
-
-        return self._writer.do(write)
+    def write(self, writes: Sequence[Write]) -> Future[builtins.list[bool]]:
+        return self._writer.do(lambda database: [add(database, write) for write in writes])
 
     def end(self, id: str, record: bytes, ended: float, expires: float, release: bool) -> Future[bool]:
         row = {"id": id, "record": record, "ended": ended, "expires": expires, "release": release}
@@ -108,12 +103,23 @@ class SqliteGenerations:
         return self._reader.do(find)
 
 
-def add(database: sqlite3.Connection, id: str, place: int, frames: list[bytes], reading: bytes) -> bool:
-    """Add frames where the others end; False, and nothing is done, if that is not at `place`."""
-    moved = {"id": id, "place": place, "count": len(frames), "size": sum(map(len, frames)), "reading": reading}
+def add(database: sqlite3.Connection, write: Write) -> bool:
+    """Whether the frames are there now."""
+    if append(database, write):
+        return True
+    end = database.execute(QUERIES["find_end"], {"id": write.id}).fetchone()
+    if end is None or write.place > end["frames"]:
+        return False
+    return append(database, replace(write, place=end["frames"], frames=write.frames[end["frames"] - write.place :]))
+
+
+def append(database: sqlite3.Connection, write: Write) -> bool:
+    """Add frames where the others end; False, and nothing is done, if that is not at their place."""
+    frames = write.frames
+    moved = {"id": write.id, "place": write.place, "count": len(frames), "size": sum(map(len, frames)), "reading": write.reading}
     generation = database.execute(QUERIES["move_end"], moved).fetchone()
     if generation is not None and frames:
-        row = {"place": place_of(generation["number"], place), "frames": msgspec.msgpack.encode(frames)}
+        row = {"place": place_of(generation["number"], write.place), "frames": msgspec.msgpack.encode(frames)}
         database.execute(QUERIES["add_frames"], row)
     return generation is not None
 

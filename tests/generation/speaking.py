@@ -21,8 +21,9 @@ from telex.generation.kept import KeptLog, Room
 from telex.generation.output import SourceOutput
 from telex.generation.reading import Source
 from telex.metering.meter import Meter
-from telex.upstream.connection import Receiver
 from telex.upstream.timers import Timers
+
+from .wires import Wire
 
 ALONE = frozenset({"anthropic", "openai-responses"})
 """Dialects whose replies have one choice."""
@@ -168,15 +169,6 @@ def recordings(most: int) -> list[Told]:
 
 
 # ---- what is kept of it
-
-
-class Wire:
-    """A channel to nobody."""
-
-    def send(self, request: bytes, receiver: Receiver) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
-    def abort(self) -> None: ...
 
 
 def write(told: Told, coin: random.Random, reads: int = 10) -> Iterator[KeptLog]:

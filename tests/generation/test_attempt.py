@@ -15,27 +15,10 @@ from telex.generation.kept import KeptLog, Room
 from telex.generation.log import HIGH_WATER, Log
 from telex.generation.output import Naming, SourceOutput, StreamOutput
 from telex.metering.meter import Meter
-from telex.upstream.connection import Receiver
+
+from .wires import Wire
 
 CHAT = DIALECTS["openai-chat"]
-
-
-class Wire:
-    """A channel that only notes what it is told."""
-
-    def __init__(self) -> None:
-        self.paused = self.aborted = False
-
-    def send(self, request: bytes, receiver: Receiver) -> None: ...
-
-    def pause(self) -> None:
-        self.paused = True
-
-    def resume(self) -> None:
-        self.paused = False
-
-    def abort(self) -> None:
-        self.aborted = True
 
 
 def begun(log: Log) -> tuple[Attempt, Wire]:

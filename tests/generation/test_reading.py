@@ -25,7 +25,8 @@ from telex.upstream.timers import Timers
 
 from .adding import settle, tally
 from .listening import read_all, read_all_of, read_part, reading, undisturbed
-from .speaking import ALONE, Told, Wire, draw, recordings, written
+from .speaking import ALONE, Told, draw, recordings, written
+from .wires import Wire
 
 DIALECT = pytest.mark.parametrize("client", DIALECTS)
 PROVIDER = pytest.mark.parametrize("provider", DIALECTS)

@@ -25,8 +25,9 @@ from telex.generation.resuming import AWAY, FIRST_TRIES, SILENCE, TRIES, Resumin
 from telex.metering.meter import Meter
 from telex.tokens.windows import Windows
 from telex.upstream.address import Origin
-from telex.upstream.connection import Receiver
 from telex.upstream.timers import Timers
+
+from .wires import Wire
 
 CHAT = DIALECTS["openai-chat"]
 STREAM = {"content-type": "text/event-stream", "telex-generation": "gen_1"}
@@ -54,24 +55,6 @@ class Clock(Timers):
             self.now += left
             self.run()
         self.now = to
-
-
-class Wire:
-    """A connection that only notes what it is told."""
-
-    def __init__(self) -> None:
-        self.paused = self.aborted = False
-
-    def send(self, request: bytes, receiver: Receiver) -> None: ...
-
-    def pause(self) -> None:
-        self.paused = True
-
-    def resume(self) -> None:
-        self.paused = False
-
-    def abort(self) -> None:
-        self.aborted = True
 
 
 class Scene:

@@ -12,8 +12,14 @@ from telex.stores.ports import Store
 from telex.stores.sqlite import SqliteStore
 
 
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a store's file may be."""
+    return tmp_path / "telex.db"
+
+
 @pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "telex.db")
+def store(request: pytest.FixtureRequest, path: Path) -> Iterator[Store]:
+    store: Store = MemoryStore() if request.param == "memory" else SqliteStore(path)
     yield store
     store.close()

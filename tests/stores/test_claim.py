@@ -51,11 +51,6 @@ def another(path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "telex.db"
-
-
-@pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
     store = SqliteStore(path)
     yield store

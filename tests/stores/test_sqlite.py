@@ -24,11 +24,6 @@ PATIENT = 30.0
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "telex.db"
-
-
-@pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
     store = SqliteStore(path)
     yield store

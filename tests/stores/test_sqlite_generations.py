@@ -20,11 +20,6 @@ from .saving import PATIENT, create, end, find, now, read, response, write, writ
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "telex.db"
-
-
-@pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
     store = SqliteStore(path)
     yield store

@@ -21,14 +21,14 @@ COUNTS = ("input", "output", "cached", "cache_write", "reasoning")
 """The tokens of `usage`."""
 
 
-def question(prompt: str | None) -> str:
+def question(prompt: str | None, command: str = "ask") -> str:
     """The prompt, with what is piped in behind it, or in its place. Raises `WrongCall` if there is neither."""
     piped = ""
     if sys.stdin is not None and not sys.stdin.isatty():
         piped = sys.stdin.buffer.read().decode(errors="replace").rstrip("\n")
     parts = [part for part in (prompt, piped) if part and part.strip()]
     if not parts:
-        raise WrongCall('There is nothing to ask. Say it, as in telex ask "Why is the sky blue?", or pipe it in.')
+        raise WrongCall(f'There is nothing to ask. Say it, as in telex {command} "Why is the sky blue?", or pipe it in.')
     return "\n\n".join(parts)
 
 

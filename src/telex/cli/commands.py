@@ -116,7 +116,7 @@ def submit(
     from telex.cli.ask import question
     from telex.cli.jobs import show_job, submit_job
 
-    id = submit_job(url, question(prompt), model, system)
+    id = submit_job(url, question(prompt, "submit"), model, system)
     if json:
         return run(show_job(url, id, as_json=True))
     print(id)

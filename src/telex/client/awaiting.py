@@ -12,7 +12,7 @@ from telex.client.errors import error_of
 from telex.client.hearing import Hearing
 from telex.client.jobs import AsyncJob, GatewayJobs, LocalJobs
 from telex.client.place import GATEWAY, Ask, find_place, make_ask
-from telex.client.reading import AsyncReading
+from telex.client.readable import AsyncReadable
 from telex.client.remote import Remote
 from telex.client.reply import Reply
 from telex.client.request import Options, Prompt
@@ -190,7 +190,7 @@ async def end(generation: Generation) -> None:
     await generation.finished()
 
 
-class AsyncStream(AsyncReading[T]):
+class AsyncStream(AsyncReadable[T]):
     """An answer as it comes. Entering it waits for the first content and raises what came instead; leaving it ends the generation, closing
     the provider's connection if there is more to come.
 

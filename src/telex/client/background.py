@@ -15,7 +15,7 @@ import httpx2
 from telex.client.awaiting import AsyncClient
 from telex.client.hearing import Hearing
 from telex.client.jobs import AsyncJob, AsyncJobStream, Status
-from telex.client.reading import Reading
+from telex.client.readable import Readable
 from telex.client.reply import Reply
 from telex.core.errors import TelexError
 
@@ -133,7 +133,7 @@ class Job(Generic[T]):
         return self._background.wait(self._job.cancel)
 
 
-class JobStream(Reading[T]):
+class JobStream(Readable[T]):
     """What a job says, as it comes. Entering it waits for the first content and raises what came instead; leaving it leaves the job as it
     is. It reads as a `Stream` does; where the way to a gateway breaks, it goes on by itself. One thread reads.
 

@@ -17,7 +17,7 @@ from telex.client.background import Background, Job, awaiting_transport
 from telex.client.errors import error_of
 from telex.client.hearing import Hearing
 from telex.client.place import Ask, find_place, make_ask
-from telex.client.reading import Reading
+from telex.client.readable import Readable
 from telex.client.reply import Reply
 from telex.client.request import Options, Prompt
 from telex.config import Config
@@ -154,7 +154,7 @@ class Client:
         self.close()
 
 
-class Stream(Reading[T]):
+class Stream(Readable[T]):
     """An answer as it comes. Entering it waits for the first content and raises what came instead; leaving it ends the generation, closing
     the provider's connection if there is more to come.
 

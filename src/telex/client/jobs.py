@@ -11,7 +11,7 @@ from telex.client.errors import error_of
 from telex.client.following import Following
 from telex.client.hearing import Hearing, Source
 from telex.client.place import Ask, Place
-from telex.client.reading import AsyncReading
+from telex.client.readable import AsyncReadable
 from telex.client.remote import Remote
 from telex.client.reply import Reply
 from telex.client.shape import Shape
@@ -195,7 +195,7 @@ class AsyncJob(Generic[T]):
         return await self._jobs().cancel(self.id)
 
 
-class AsyncJobStream(AsyncReading[T]):
+class AsyncJobStream(AsyncReadable[T]):
     """What a job says, as it comes. Entering it waits for the first content and raises what came instead; leaving it leaves the job as it
     is. It reads as an `AsyncStream` does; where the way to a gateway breaks, it goes on by itself.
 

@@ -36,6 +36,7 @@ from telex.gateway.asgi import (
     respond_error,
     respond_problem,
 )
+from telex.gateway.conversations import Conversations
 from telex.gateway.deliver import AGAIN, NONE, deliver, wants_numbers
 from telex.gateway.generations import ROOT, Generations
 from telex.gateway.intake import ClientLeft, check_origin, headers_of, read_body
@@ -44,7 +45,6 @@ from telex.gateway.later import deliver_later
 from telex.gateway.openapi import document
 from telex.gateway.reception import Question, Reception
 from telex.gateway.record import log_record, record_of
-from telex.gateway.responses import Conversations
 from telex.gateway.steady import steady_time
 from telex.gateway.stored import StoredResponses
 from telex.generation.engine import Engine, new_id

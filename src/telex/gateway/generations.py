@@ -151,7 +151,7 @@ def admitted(request: HttpRequest) -> str | None:
 def read_cursors(request: HttpRequest) -> tuple[int | Failure | None, int | Failure | None]:
     """`after`, and `Last-Event-ID`: the newer one, of the stream that is asked for, since who reconnects by itself sends the query again
     that it began with."""
-    return read_number(request.query_params.get("after")), read_number(request.headers.get(LAST_EVENT_ID))
+    return read_number(request.query_params.get("after"), "after"), read_number(request.headers.get(LAST_EVENT_ID), "Last-Event-ID")
 
 
 def frames_up_to(cursor: int | None, dialect: str) -> int:
@@ -159,11 +159,11 @@ def frames_up_to(cursor: int | None, dialect: str) -> int:
     return 0 if cursor is None else cursor - DIALECTS[dialect].FIRST_NUMBER + 1
 
 
-def read_number(text: str | None) -> int | Failure | None:
+def read_number(text: str | None, name: str) -> int | Failure | None:
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < MOST_DIGITS):
-        return wrong(f"'{text[:MOST_DIGITS]}' is no cursor, which is a number of frames.")
+        return wrong(f"'{text[:MOST_DIGITS]}' is no cursor: '{name}' is a number of frames.")
     return int(text)
 
 

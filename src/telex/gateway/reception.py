@@ -13,16 +13,16 @@ from telex.config import Config
 from telex.core.errors import Failure
 from telex.core.keys import Key
 from telex.core.messages import Request
-from telex.dialects import DIALECTS, Dialect
+from telex.dialects import DIALECTS, Dialect, openai_responses
 from telex.dialects.operation import Operation
 from telex.gateway.access import key_of
 from telex.gateway.admission import Admission
 from telex.gateway.archive import Archive, unreadable
 from telex.gateway.asgi import CLOSED, Receive, Scope
+from telex.gateway.conversations import Conversations, Turn, asks_background
 from telex.gateway.entries import Entry
 from telex.gateway.intake import check_overrides, headers_of, read_body
 from telex.gateway.keyed import Claim, Keyed, digest_of
-from telex.gateway.responses import Conversations, Turn, asks_background
 from telex.gateway.wishes import Wishes, read_wishes
 from telex.generation.cursor import LOST
 from telex.generation.engine import Engine
@@ -31,7 +31,7 @@ from telex.generation.kept import KeptLog
 from telex.limits.table import Holder, Limits
 from telex.stores.ports import Saved, StoreError
 
-STORED = "openai-responses"
+STORED = openai_responses.NAME
 """The dialect whose replies can be asked for again."""
 
 ENDED = Failure("truncated", "Telex ended while it ran, so the answer ends here.", code=LOST)

@@ -17,11 +17,11 @@ from telex.dialects.openai_responses.reply import IN_BACKGROUND, status_object
 from telex.gateway.access import key_of
 from telex.gateway.archive import Archive, unreadable
 from telex.gateway.asgi import error_response
+from telex.gateway.conversations import Conversations, Held, input_list
 from telex.gateway.deliver import read_reply
 from telex.gateway.entries import Entry, Live, Past
 from telex.gateway.following import Following
 from telex.gateway.generations import STOPPED, read_number
-from telex.gateway.responses import Conversations, Held, input_list
 from telex.generation.engine import new_id
 from telex.stores.ports import StoreError
 
@@ -133,7 +133,7 @@ async def response_of(entry: Entry) -> Fields:
 
 def stream(entry: Entry, starting_after: str | None) -> Response:
     """Its events behind that number, and then what comes."""
-    after = read_number(starting_after)
+    after = read_number(starting_after, "starting_after")
     if isinstance(after, Failure):
         return refuse(replace(after, param="starting_after"))
     return Following(entry, replace(entry.outline.reading, whole=False), 0 if after is None else after + 1, False)

@@ -18,7 +18,7 @@ from telex.core.events import Event
 T = TypeVar("T")
 
 
-class AsyncReading(ABC, Generic[T]):
+class AsyncReadable(ABC, Generic[T]):
     """Awaited. What brings the events says what was heard of them, and hears more."""
 
     @property
@@ -89,7 +89,7 @@ class AsyncReading(ABC, Generic[T]):
             raise error
 
 
-class Reading(ABC, Generic[T]):
+class Readable(ABC, Generic[T]):
     """The same for a thread that blocks."""
 
     @property

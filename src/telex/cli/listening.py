@@ -29,7 +29,8 @@ Say = Callable[[str], None]
 
 
 class Listener:
-    """Hears one answer. `work` reads it in a thread of its own, telling each piece of text, and returns the reply.
+    """Hears one answer. `work` reads it in a thread of its own, telling each piece of text, and returns the reply. It begins with `texts`,
+    so that whoever stops it can know of it before there is anything to stop.
 
     Behind `texts`: `said` is all the text, and either there is the `reply`, or the `error` that came instead or after some of it.
     """
@@ -41,7 +42,6 @@ class Listener:
         self._work = work
         self._pieces: queue.Queue[str | None] = queue.Queue(PIECES)
         self._patience = float("inf")  # until when the end is waited for
-        threading.Thread(target=self._listen, name="telex-listener", daemon=True).start()
 
     def _listen(self) -> None:
         try:
@@ -54,7 +54,8 @@ class Listener:
             self._pieces.put(None)
 
     def texts(self) -> Iterator[str]:
-        """All the text that is there each time; nothing when that was nothing for a tick."""
+        """All the text that is there each time; nothing when that was nothing for a tick. To be called once."""
+        threading.Thread(target=self._listen, name="telex-listener", daemon=True).start()
         while time.monotonic() < self._patience:
             try:
                 piece = self._pieces.get(timeout=TICK)
